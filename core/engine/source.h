@@ -1,0 +1,126 @@
+/*
+ * What a backend is to the core: a place that bytes of the image come from. The core consumes
+ * this interface and backends fill it in (backends/registry.h makes one from a URL).
+ *
+ * A backend makes *one attempt* at each request and reports how it ended. Policy is the engine's:
+ * retries, backoff, deadlines, "unreachable", "changed seen twice". A backend keeps no secrets in
+ * anything it hands out (error sentences, names).
+ *
+ * Threads: submit, cancel, resume, configure and pin may be called from any thread, also from
+ * within a sink's functions, and never block on network or disk. A sink's functions are called on
+ * the backend's threads, for one request by one thread at a time, with no lock of the backend's
+ * held; different requests may be called at the same time.
+ */
+#ifndef CLONEFS_ENGINE_SOURCE_H
+#define CLONEFS_ENGINE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+struct source;
+struct source_request;
+
+#define SOURCE_VALIDATOR_MAX 256
+#define SOURCE_HEAD_MAX      65536
+/* No request is longer than this; the engine cuts. */
+#define SOURCE_REQUEST_MAX (UINT64_C(64) << 20)
+
+/* Which version of the source is meant. Pinned when the clone is created. */
+struct source_identity {
+	uint64_t size;                            /* bytes */
+	char etag[SOURCE_VALIDATOR_MAX];          /* as sent, quotes and W/ included; "" none */
+	char last_modified[SOURCE_VALIDATOR_MAX]; /* as sent; "" none */
+	int64_t mtime_ns;                         /* since 1970; 0 unknown */
+};
+
+/* What a probe found out. */
+struct source_probe {
+	struct source_identity identity;
+	bool weak_validators; /* none at all, or a Last-Modified within a minute of Date */
+	bool is_device;       /* block device: only its size can be pinned */
+	size_t head_length;   /* bytes 0.. of the image that the probe brought along */
+	unsigned char *head;  /* owned by the receiver (free), NULL when head_length is 0 */
+};
+
+enum source_result {
+	SOURCE_OK,        /* every byte was delivered */
+	SOURCE_SHORT,     /* a valid reply that ended early, or a connection that broke: ask for the
+	                     rest */
+	SOURCE_CANCELLED, /* source_cancel() came first */
+	SOURCE_FAILED,    /* not reached, timed out, 5xx, 429, reset: try again later */
+	SOURCE_WRONG_REPLY, /* not what was asked for (200, other Content-Range, encoded...) */
+	SOURCE_DENIED,      /* 401, 403, 404, 410; a file that is gone */
+	SOURCE_CHANGED,     /* another size or validator, or 412 */
+};
+
+struct source_outcome {
+	enum source_result result;
+	uint64_t retry_after_ms; /* what the source asked to wait; 0: nothing said */
+	struct cf_error error;   /* one sentence, for all but OK and CANCELLED */
+};
+
+enum source_class { SOURCE_FOREGROUND, SOURCE_READAHEAD, SOURCE_BACKGROUND };
+
+struct source_sink {
+	/*
+	 * The next @length bytes of the request, in order, without gaps, borrowed for the call.
+	 * True: taken. False: no room now; the backend keeps (or can deliver again) these bytes,
+	 * stops reading this request, and begins again with the same bytes after source_resume().
+	 */
+	bool (*data)(struct source_request *req, const void *bytes, size_t length);
+	/*
+	 * The end, called exactly once for each submitted request, after the last data(). The
+	 * backend does not touch @req afterwards: the callee may free it.
+	 */
+	void (*done)(struct source_request *req, const struct source_outcome *outcome);
+};
+
+/* Embedded by the engine in its own structure; the first group is set before submit. */
+struct source_request {
+	uint64_t offset; /* bytes; offset + length <= the pinned size */
+	uint64_t length; /* bytes, > 0, <= SOURCE_REQUEST_MAX */
+	enum source_class class;
+	bool fresh_connection; /* do not reuse a kept-alive one */
+	const struct source_sink *sink;
+
+	void *backend; /* the backend's, from submit to done */
+};
+
+/* What may change while a source is open. */
+struct source_limits {
+	unsigned int max_connections; /* 1 to 256 */
+	uint64_t stall_ms;            /* an attempt that brings no byte for so long has FAILED */
+};
+
+struct source_ops {
+	const char *name; /* "file", "http" */
+	/*
+	 * Asks the source what it is: size, validators, whether ranges work. Blocks for @timeout_ms
+	 * at most. -ENOENT, -EACCES (denied), -EINVAL (unusable: no ranges, unknown size, empty),
+	 * -EIO (not reached); @err says why in one sentence. Called before the first submit.
+	 */
+	int (*probe)(struct source *source, uint64_t timeout_ms, struct source_probe *ret_probe,
+	             struct cf_error *err);
+	/* From now on every reply is held against @identity (copied). */
+	void (*pin)(struct source *source, const struct source_identity *identity);
+	void (*submit)(struct source *source, struct source_request *req);
+	/* done() follows soon, with SOURCE_CANCELLED or with what happened before. */
+	void (*cancel)(struct source *source, struct source_request *req);
+	/* After a data() that returned false. Harmless at any other time before done(). */
+	void (*resume)(struct source *source, struct source_request *req);
+	void (*configure)(struct source *source, const struct source_limits *limits);
+	/* Cancels what is left; when it returns all done() have been called and threads are gone.
+	 */
+	void (*close)(struct source *source);
+};
+
+/* Embedded first in each backend's own structure. */
+struct source {
+	const struct source_ops *ops;
+	char *shown; /* URL or path without secrets, for messages; owned by the backend */
+};
+
+#endif
