@@ -11,8 +11,10 @@
 
 #include "core/base/error.h"
 
+#define HOLDER_UNKNOWN (-1)
+
 struct lock_holder {
-	pid_t pid;    /* 0: nobody */
+	pid_t pid;    /* 0: nobody; HOLDER_UNKNOWN: somebody whose process cannot be told */
 	bool closing; /* it is about to let go */
 };
 

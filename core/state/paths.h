@@ -20,7 +20,7 @@ int path_state_root(char **ret_path, struct cf_error *err);
  */
 int path_runtime_dir(const char *state_dir, char **ret_path, struct cf_error *err);
 
-/* Makes RUN (root: 0755, else 0700) and, if it is the clone's, checks that it is ours. */
+/* Makes RUN (root: 0755, else 0700), or checks that it is ours and nobody else may write there. */
 int path_make_runtime_dir(const char *runtime_dir, struct cf_error *err);
 
 /*
@@ -40,11 +40,17 @@ int path_real(const char *path, char **ret_path);
 /* Is the real path @path equal to the real path @folder or below it? */
 bool path_is_within(const char *path, const char *folder);
 
-/* Makes the folder and its missing parents, all with @mode whatever the umask; a new folder's
- * parent is synced. *ret_made (NULL allowed): the last one is new. */
-int path_make_folder(const char *path, mode_t mode, bool *ret_made, struct cf_error *err);
+/*
+ * Makes the folder and its missing parents, all with @mode whatever the umask, each durable.
+ * *ret_made (NULL allowed): how many folders are new, the deepest included.
+ */
+int path_make_folder(const char *path, mode_t mode, unsigned int *ret_made, struct cf_error *err);
 
-/* Syncs a folder's entries. */
+/* Removes @path and its parents, @count folders in all, as long as they are empty. */
+void path_remove_folders(const char *path, unsigned int count);
+
+/* Makes a folder's entries durable; the second one those of the folder that @path lies in. */
 int path_sync_folder(const char *path);
+int path_sync_parent(const char *path);
 
 #endif

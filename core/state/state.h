@@ -88,13 +88,13 @@ struct metadata *state_metadata(const struct state *state);
  * Thread-safe; marking again costs nothing. Fits image_callbacks.first_modify with @user = state.
  */
 int state_mark_modified(void *state);
-bool state_is_modified(const struct state *state);
+bool state_is_modified(struct state *state);
 
 /*
  * When users last wrote, kept in the time stamp of STATE/modified, which is empty. 0: the clone is
  * not modified. Setting it is for closing; it is not durable by itself.
  */
-int64_t state_modified_mtime_ns(const struct state *state);
+int64_t state_modified_mtime_ns(struct state *state);
 int state_set_modified_mtime_ns(struct state *state, int64_t mtime_ns);
 
 /* From now on others wait for us to end instead of being refused. */
