@@ -87,14 +87,19 @@ int state_check_new_destination(struct state *state, uint64_t size, struct cf_er
 	return check_present(state, size, err);
 }
 
-/* The file itself, empty; 1: made, 0: it was there. */
+/* The file itself, empty. */
 static int make_file(const char *path)
 {
 	CF_AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	return fchmod(fd, 0600) < 0 ? -errno : 1;
+	if (fchmod(fd, 0600) == 0)
+		return 0;
+	r = -errno;
+	(void)unlink(path);
+	return r;
 }
 
 /* A device may be a bit larger than the image; what a reader sees there must be zeros. */
