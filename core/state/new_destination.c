@@ -61,8 +61,11 @@ static int check_present(struct state *state, uint64_t size, struct cf_error *er
 		                    "destination %s has %llu bytes, the image needs %llu",
 		                    state->destination_path, (unsigned long long)io->size,
 		                    (unsigned long long)needed_size(io, size));
-	/* What lies in the clone's own folder is left from a creation that did not get far. */
-	if (adopting || state->overwrite_dest || !state->destination_given)
+	/*
+	 * STATE/disk.img too: a creation that did not get far leaves none that holds data, so this
+	 * is somebody's, in a folder that was taken for a state folder.
+	 */
+	if (adopting || state->overwrite_dest)
 		return 0;
 	return refuse_data(state, err);
 }

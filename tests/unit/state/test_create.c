@@ -440,6 +440,21 @@ static void fresh_left(void)
 	fixture_write(fixture_path("state/metadata.clonefs-new"), "x", 1, 9);
 }
 
+static void empty_files(void)
+{
+	folder_only();
+	fixture_truncate(fixture_path("state/disk.img"), 0);
+	fixture_truncate(fixture_path("state/metadata"), 0);
+}
+
+/* Not left by us: somebody's folder, with somebody's image in it. */
+static void image_in_the_folder(void)
+{
+	folder_only();
+	fixture_truncate(fixture_path("state/disk.img"), 4000);
+	fixture_write(fixture_path("state/disk.img"), "precious", 8, 3000);
+}
+
 static void hydrated_left(void)
 {
 	folder_only();
@@ -469,7 +484,9 @@ static void only_what_shows_nothing_hydrated_is_begun_again(void **context)
 	} cases[] = {
 	        {"folder", folder_only, 0},
 	        {"destination", destination_only, 0},
+	        {"empty files", empty_files, 0},
 	        {"zeroed metadata", zero_metadata, 0},
+	        {"data in disk.img", image_in_the_folder, -EEXIST},
 	        {"fresh metadata and more", fresh_left, 0},
 	        {"hydrated metadata", hydrated_left, -EEXIST},
 	        {"garbage", garbage_left, -EILSEQ},
@@ -495,6 +512,14 @@ static void only_what_shows_nothing_hydrated_is_begun_again(void **context)
 			assert_false(fixture_exists(fixture_path("state/modified")));
 			assert_false(fixture_exists(fixture_path("state/clone.json.new")));
 			assert_false(fixture_exists(fixture_path("state/metadata.clonefs-new")));
+		} else if (cases[i].prepare == image_in_the_folder) {
+			fixture_assert_sentence(
+			        err.text, "destination @/state/disk.img holds data already: give "
+			                  "another one, or overwrite_dest to lose what is in it");
+			assert_int_equal(fixture_size(fixture_path("state/disk.img")), 4000);
+			assert_false(fixture_exists(fixture_path("state/metadata")));
+			fixture.request.overwrite_dest = true;
+			fixture_create();
 		} else {
 			assert_non_null(strstr(err.text, "there is no clone.json beside it"));
 			assert_true(fixture_exists(fixture_path("state/metadata")));
