@@ -305,6 +305,12 @@ static int find_last(const char *call, const char *path)
 	return found;
 }
 
+static void assert_before(int first, int second)
+{
+	assert_true(first >= 0);
+	assert_true(second > first);
+}
+
 static void each_step_is_durable_before_the_next(void **context)
 {
 	const char *disk = fixture_path("state/disk.img");
@@ -333,15 +339,15 @@ static void each_step_is_durable_before_the_next(void **context)
 	json_written = find_trace("write", json, 0);
 	json_synced = find_trace("sync", json, json_written);
 	committed = find_trace("rename", "clone.json", 0);
-	assert_in_range(disk_written, 0, disk_synced);
-	assert_in_range(disk_synced, 0, find_trace("write", metadata, 0));
-	assert_in_range(metadata_written, 0, metadata_synced);
-	assert_in_range(metadata_synced, 0, metadata_named);
-	assert_in_range(metadata_named, 0, folder_synced);
-	assert_in_range(folder_synced, 0, json_written);
-	assert_in_range(json_written, 0, json_synced);
-	assert_in_range(json_synced, 0, committed);
-	assert_in_range(committed, 0, find_trace("sync", folder, committed));
+	assert_before(disk_written, disk_synced);
+	assert_before(disk_synced, find_trace("write", metadata, 0));
+	assert_before(metadata_written, metadata_synced);
+	assert_before(metadata_synced, metadata_named);
+	assert_before(metadata_named, folder_synced);
+	assert_before(folder_synced, json_written);
+	assert_before(json_written, json_synced);
+	assert_before(json_synced, committed);
+	assert_before(committed, find_trace("sync", folder, committed));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
