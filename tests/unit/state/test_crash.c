@@ -350,6 +350,31 @@ static void each_step_is_durable_before_the_next(void **context)
 	assert_before(committed, find_trace("sync", folder, committed));
 }
 
+static void parts_elsewhere_are_durable_in_their_folder(void **context)
+{
+	const char *json = fixture_path("state/clone.json.new");
+	struct cf_error err;
+	struct state *state;
+	int disk_written, metadata_named, folder_synced;
+
+	(void)context;
+	given_files_to_make();
+	assert_int_equal(state_acquire(&fixture.request, &state, &err), 0);
+	tracing = true;
+	nr_traced = 0;
+	assert_int_equal(state_create(state, &fixture.identity, &err), 0);
+	tracing = false;
+	state_release(state);
+	disk_written = find_last("write", fixture_path("d"));
+	metadata_named = find_trace("rename", fixture_path("m"), 0);
+	folder_synced = find_trace("sync", fixture.folder, disk_written);
+	assert_before(disk_written, folder_synced);
+	assert_before(folder_synced, find_trace("write", fixture_path("m.clonefs-new"), 0));
+	folder_synced = find_trace("sync", fixture.folder, metadata_named);
+	assert_before(metadata_named, folder_synced);
+	assert_before(folder_synced, find_trace("write", json, 0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -359,6 +384,7 @@ int main(void)
 	        TEST(a_creation_that_ends_after_any_call_is_begun_again),
 	        TEST(a_call_that_fails_ends_the_creation_and_leaves_nothing),
 	        TEST(each_step_is_durable_before_the_next),
+	        TEST(parts_elsewhere_are_durable_in_their_folder),
 	};
 
 	/* Processes die here, power does not: memory keeps what was written as well as a disk. */
