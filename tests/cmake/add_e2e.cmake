@@ -6,6 +6,9 @@ function(clonefs_add_e2e name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
+  if(CLONEFS_SANITIZE)
+    math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 4")
+  endif()
   set_tests_properties(e2e.${name} PROPERTIES
     TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "e2e;${arg_LABELS}"
     ENVIRONMENT "CLONEFS_BUILD=${PROJECT_BINARY_DIR}")

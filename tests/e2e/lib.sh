@@ -152,6 +152,7 @@ stop_process() {
 	wait "$1" 2>/dev/null || true
 }
 
+. "$TOP_DIR/tests/support/packages.sh"
 . "$E2E_DIR/lib/image.sh"
 . "$E2E_DIR/lib/server.sh"
 . "$E2E_DIR/lib/clone.sh"

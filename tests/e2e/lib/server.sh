@@ -109,7 +109,7 @@ make_certificate() {
 # start_nginx [tls]: sets NGINX_URL, NGINX_PID, NGINX_LOG (one JSON object per request).
 start_nginx() {
 	local program attempt port listen='' scheme=http
-	program=$(PATH=$PATH:/usr/sbin command -v nginx) || skip "needs nginx (Debian package nginx-light)"
+	program=$(nginx_program) || skip "needs nginx (Debian package nginx-light)"
 	if [[ ${1:-} = tls ]]; then
 		make_certificate
 		scheme=https
