@@ -52,8 +52,8 @@ assert_contains "$(cat "$T/failing.err")" '"false" ended with status 1' "what it
 [[ ! -e $(cat "$T/inner") ]] || fail "the folder of the failed test is still there"
 gone() { ! losetup "$(cat "$T/loop")" 2>/dev/null | grep -q "$(cat "$T/inner")"; }
 wait_for 60 gone
-gone() { ! pgrep -fx 'sleep 300' >/dev/null; }
-[[ $CLONEFS_E2E_ISOLATED = no ]] || wait_for 60 gone
+stray_is_gone() { ! pgrep -fx 'sleep 300' >/dev/null; }
+[[ $CLONEFS_E2E_ISOLATED = no ]] || wait_for 60 stray_is_gone
 
 status=0
 cat >"$T/skipping.sh" <<END
