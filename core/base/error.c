@@ -46,6 +46,9 @@ static void cut_at_character(char *text)
 }
 
 static void append(char *text, size_t *used, const char *format, va_list args)
+        __attribute__((format(printf, 3, 0)));
+
+static void append(char *text, size_t *used, const char *format, va_list args)
 {
 	int n = vsnprintf(text + *used, CF_ERROR_TEXT_MAX - *used, format, args);
 
