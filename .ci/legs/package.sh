@@ -59,7 +59,7 @@ check_package() {
 }
 
 leg_package() {
-	local packages=() scratch port server=''
+	local packages=() scratch server
 	if [[ $(id -u) != 0 ]] || ! : <>/dev/fuse; then
 		printf 'needs root and /dev/fuse\n' >&2
 		return 1
@@ -74,7 +74,8 @@ leg_package() {
 	check_package "${packages[0]}"
 
 	scratch=$(mktemp -d /var/tmp/clonefs-package.XXXXXX)
-	trap '[[ -z $server ]] || kill "$server"; rm -rf --one-file-system "$scratch"' EXIT
+	# shellcheck disable=SC2064 # now: the variables are gone when it runs
+	trap "rm -rf --one-file-system '$scratch'" EXIT
 	mkdir "$scratch/root" "$scratch/www"
 	make_clean_root "$scratch/root"
 	# No whole number of regions or sectors, and nothing that compresses into holes.
@@ -82,15 +83,15 @@ leg_package() {
 	python3 tests/support/range_server --root "$scratch/www" --port-file "$scratch/port" --with-parent \
 		>/dev/null &
 	server=$!
+	# shellcheck disable=SC2064
+	trap "kill $server; rm -rf --one-file-system '$scratch'" EXIT
 	until [[ -f $scratch/port ]]; do
 		kill -0 "$server"
 		sleep 0.05
 	done
-	port=$(<"$scratch/port")
-
 	cp "${packages[0]}" "$scratch/root/tmp/clonefs.deb"
 	cp "$scratch/www/disk.raw" "$scratch/root/tmp/local.raw"
 	cp .ci/package-trial "$scratch/root/tmp/package-trial"
-	try_package "$scratch/root" "http://127.0.0.1:$port/disk.raw" \
+	try_package "$scratch/root" "http://127.0.0.1:$(<"$scratch/port")/disk.raw" \
 		"$(sha256sum <"$scratch/www/disk.raw")"
 }
