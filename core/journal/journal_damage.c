@@ -91,7 +91,7 @@ static int move_all(const char *path, const char *to)
 
 static int remove_surplus(const char *path, const char *folder, const char *base)
 {
-	struct bad_files bad;
+	struct bad_files bad = {0};
 	int r;
 
 	while ((r = scan(folder, base, &bad)) == 0 && bad.count > JOURNAL_BAD_KEPT) {
@@ -110,12 +110,12 @@ int journal_move_aside(const char *path, char **ret_name, struct cf_error *err)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
-	CF_AUTO_FREE char *folder = slash ? strndup(path, (size_t)(base - path)) : strdup(".");
+	CF_AUTO_FREE char *folder = NULL;
 	CF_AUTO_FREE char *name = NULL;
-	struct bad_files bad;
+	struct bad_files bad = {0};
 	int r;
 
-	if (!folder)
+	if (asprintf(&folder, "%.*s", slash ? (int)(base - path) : 1, slash ? path : ".") < 0)
 		return cf_error_errno(err, -ENOMEM, "cannot be moved aside");
 	r = scan(folder, base, &bad);
 	if (r == 0 && asprintf(&name, "%s.bad-%u", path, bad.count ? bad.highest + 1 : 1) < 0)

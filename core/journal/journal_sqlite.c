@@ -60,7 +60,7 @@ int sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct
 
 int sqlite_get_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct cf_error *err)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int code;
 	int r = sqlite_prepare(db, sql, &stmt, err);
 
@@ -79,7 +79,7 @@ int sqlite_get_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct cf_e
 
 int sqlite_quick_check(sqlite3 *db, struct cf_error *err)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int code;
 	int r = sqlite_prepare(db, "PRAGMA quick_check(1)", &stmt, err);
 
