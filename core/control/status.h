@@ -54,7 +54,7 @@ struct control_status {
 	uint64_t pid;         /* of the daemon */
 	uint64_t api_version; /* CONTROL_API_VERSION of the daemon */
 
-	bool read_only; /* nobody can write: mounted -o ro, or mode is not rw */
+	bool read_only; /* mounted -o ro; a failure shows in mode, not here */
 	bool modified;  /* users have written */
 
 	struct settings settings;
