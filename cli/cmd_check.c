@@ -8,18 +8,13 @@
 #include "core/control/json_text.h"
 #include "core/metadata/check.h"
 
-struct check {
-	struct metadata_findings findings;
-	struct cf_error err;
-};
-
-static int check_once(struct block_io *io, void *user)
+static int check_once(struct block_io *io, void *user, struct cf_error *err)
 {
-	struct check *check = user;
+	struct metadata_findings *findings = user;
 
-	metadata_findings_fini(&check->findings);
-	check->findings = (struct metadata_findings){0};
-	return metadata_check(io, &check->findings, &check->err);
+	metadata_findings_fini(findings);
+	*findings = (struct metadata_findings){0};
+	return metadata_check(io, findings, err);
 }
 
 static json_t *findings_to_json(const struct metadata_findings *findings)
@@ -75,19 +70,18 @@ static void print_text(const char *path, const struct metadata_findings *finding
 static enum exit_status run_check(const struct arguments *args)
 {
 	const char *path = args->words[0];
+	struct metadata_findings findings = {0};
 	enum exit_status status = EXIT_STATUS_FAILED;
-	struct check check = {0};
-	struct cf_error err = {0};
-	int r = metadata_file_read(path, check_once, &check, &err);
+	struct cf_error err;
 
-	if (r < 0) {
-		output_error("%s", check.err.text[0] ? check.err.text : err.text);
-	} else if (!args->json || print_json(&check.findings)) {
+	if (metadata_file_read(path, check_once, &findings, &err) < 0) {
+		output_error("%s", err.text);
+	} else if (!args->json || print_json(&findings)) {
 		if (!args->json)
-			print_text(path, &check.findings);
-		status = check.findings.nr_total ? EXIT_STATUS_FAILED : EXIT_STATUS_DONE;
+			print_text(path, &findings);
+		status = findings.nr_total ? EXIT_STATUS_FAILED : EXIT_STATUS_DONE;
 	}
-	metadata_findings_fini(&check.findings);
+	metadata_findings_fini(&findings);
 	return status;
 }
 

@@ -21,17 +21,16 @@ struct dump {
 	uint64_t blocks_used, blocks_total;
 	struct range *ranges; /* owned */
 	size_t nr_ranges, room;
-	struct cf_error err;
 };
 
-static int add_range(struct dump *dump, uint64_t first, uint64_t last)
+static int add_range(struct dump *dump, uint64_t first, uint64_t last, struct cf_error *err)
 {
 	if (dump->nr_ranges == dump->room) {
 		size_t room = dump->room ? 2 * dump->room : 64;
 		struct range *ranges = reallocarray(dump->ranges, room, sizeof(*ranges));
 
 		if (!ranges)
-			return cf_error_set(&dump->err, -ENOMEM, "no memory for so many ranges");
+			return cf_error_set(err, -ENOMEM, "no memory for so many ranges");
 		dump->ranges = ranges;
 		dump->room = room;
 	}
@@ -39,7 +38,7 @@ static int add_range(struct dump *dump, uint64_t first, uint64_t last)
 	return 0;
 }
 
-static int collect(struct metadata *md, struct dump *dump)
+static int collect(struct metadata *md, struct dump *dump, struct cf_error *err)
 {
 	uint64_t region = 0;
 	int r = 0;
@@ -54,31 +53,30 @@ static int collect(struct metadata *md, struct dump *dump)
 		if (first >= dump->nr_regions)
 			break;
 		region = metadata_find_next_unhydrated(md, first);
-		r = add_range(dump, first, region - 1);
+		r = add_range(dump, first, region - 1, err);
 	}
 	return r;
 }
 
-static int dump_once(struct block_io *io, void *user)
+static int dump_once(struct block_io *io, void *user, struct cf_error *err)
 {
 	struct dump *dump = user;
 	struct metadata *md;
 	int r;
 
-	dump->err = (struct cf_error){0};
-	r = metadata_read_superblock(io, &dump->info, &dump->err);
+	r = metadata_read_superblock(io, &dump->info, err);
 	if (r < 0)
 		return r;
 	if (dump->info.is_zero)
-		return cf_error_set(&dump->err, -EPERM, "begins with zeros: it is not formatted");
+		return cf_error_set(err, -EPERM, "it begins with zeros: not formatted");
 	r = metadata_open(io,
 	                  &(struct metadata_params){.target_sectors = dump->info.target_sectors,
 	                                            .region_sectors = dump->info.region_sectors,
 	                                            .mode = METADATA_EXISTING},
-	                  &md, &dump->err);
+	                  &md, err);
 	if (r < 0)
 		return r;
-	r = collect(md, dump);
+	r = collect(md, dump, err);
 	metadata_close(md);
 	return r;
 }
@@ -137,14 +135,10 @@ static enum exit_status run_dump(const struct arguments *args)
 {
 	enum exit_status status = EXIT_STATUS_DONE;
 	struct dump dump = {0};
-	struct cf_error err = {0};
-	int r = metadata_file_read(args->words[0], dump_once, &dump, &err);
+	struct cf_error err;
 
-	if (r < 0) {
-		if (dump.err.text[0])
-			output_error("metadata '%s': %s", args->words[0], dump.err.text);
-		else
-			output_error("%s", err.text);
+	if (metadata_file_read(args->words[0], dump_once, &dump, &err) < 0) {
+		output_error("%s", err.text);
 		status = EXIT_STATUS_FAILED;
 	} else if (args->json) {
 		status = print_json(&dump) ? EXIT_STATUS_DONE : EXIT_STATUS_FAILED;

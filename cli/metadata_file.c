@@ -13,15 +13,17 @@
 
 struct reading {
 	struct block_io *io;
-	int (*read)(struct block_io *io, void *user);
+	metadata_file_fn *read;
 	void *user;
+	struct cf_error err; /* of the last read */
 };
 
 static int read_once(void *user)
 {
 	struct reading *reading = user;
 
-	return reading->read(reading->io, reading->user);
+	reading->err = (struct cf_error){0};
+	return reading->read(reading->io, reading->user, &reading->err);
 }
 
 /* Who is still closing after ten seconds is read past like one that runs. */
@@ -36,21 +38,25 @@ static void wait_closing(const char *path)
 		(void)nanosleep(&pause, NULL);
 }
 
-int metadata_file_read(const char *path, int (*read)(struct block_io *io, void *user), void *user,
-                       struct cf_error *err)
+int metadata_file_read(const char *path, metadata_file_fn *read, void *user, struct cf_error *err)
 {
 	struct reading reading = {.read = read, .user = user};
 	struct stat st;
 	int r;
 
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return cf_error_set(err, -EISDIR, "'%s' is a folder: METADATA is a file or device",
+		return cf_error_set(err, -EISDIR, "%s is a folder: METADATA is a file or device",
 		                    path);
 	wait_closing(path);
 	r = block_io_open(path, BLOCK_IO_READ_ONLY, &reading.io, err);
 	if (r < 0)
 		return r;
+	*err = (struct cf_error){0};
 	r = stable_read(reading.io, read_once, &reading, err);
 	block_io_close(reading.io);
+	if (r < 0 && !err->text[0])
+		*err = reading.err;
+	if (r < 0)
+		(void)cf_error_prefix(err, "metadata %s", path);
 	return r;
 }

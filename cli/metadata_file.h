@@ -10,10 +10,12 @@
 
 /*
  * Opens @path read-only and calls @read with it until it has seen one committed state
- * (core/state/stable_read.h). Waits first, up to ten seconds, for a holder that is closing.
- * 0, what opening said, what @read returned last, or -EBUSY: it changed all the time.
+ * (core/state/stable_read.h); each call begins anew. Waits first, up to ten seconds, for a holder
+ * that is closing. 0, what opening said, what @read returned last, or -EBUSY: it changed all the
+ * time. @err names the path.
  */
-int metadata_file_read(const char *path, int (*read)(struct block_io *io, void *user), void *user,
-                       struct cf_error *err);
+typedef int metadata_file_fn(struct block_io *io, void *user, struct cf_error *err);
+
+int metadata_file_read(const char *path, metadata_file_fn *read, void *user, struct cf_error *err);
 
 #endif
