@@ -116,8 +116,10 @@ static void json_is_what_the_clone_said(void **state)
 
 	(void)state;
 	fake_clone_start_in(&clone, run_folder, "one");
+	cf_lock(&clone.lock);
 	clone.status.settings = clone.settings;
 	wanted = control_status_to_json(&clone.status);
+	cf_unlock(&clone.lock);
 	RUN(&run, "status", "--json");
 	assert_int_equal(run.status, 0);
 	shown = json_loads(run.out, 0, NULL);
@@ -189,7 +191,7 @@ static void commands_reach_the_clone(void **state)
 
 	(void)state;
 	fake_clone_start_in(&clone, run_folder, "one");
-	clone.end_at_once = true;
+	fake_clone_end_at_once(&clone, 0, NULL);
 	RUN(&run, "pause");
 	assert_int_equal(run.status, 0);
 	assert_string_equal(run.out, "");
@@ -202,12 +204,12 @@ static void commands_reach_the_clone(void **state)
 	assert_int_equal(run.status, 0);
 	assert_string_equal(run.out, "0 128 clone 8 0/0 128 0/1 0 0 4 hydration_threshold 1024 "
 	                             "hydration_batch_size 128 rw\n");
-	assert_int_equal(clone.nr_flushes, 1);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_flushes), 1);
 	RUN(&run, "dmsetup", "--json", "one");
 	assert_int_equal(run.status, 0);
-	assert_int_equal(clone.nr_flushes, 2);
-	assert_int_equal(clone.nr_pauses, 1);
-	assert_int_equal(clone.nr_resumes, 1);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_flushes), 2);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_pauses), 1);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_resumes), 1);
 	fake_clone_end(&clone);
 }
 
@@ -218,9 +220,7 @@ static void failures_show_the_clones_sentence(void **state)
 
 	(void)state;
 	fake_clone_start_in(&clone, run_folder, "one");
-	clone.end_at_once = true;
-	clone.end_error = -5;
-	clone.end_sentence = "the last commit failed";
+	fake_clone_end_at_once(&clone, -5, "the last commit failed");
 	RUN(&run, "flush");
 	assert_int_equal(run.status, 1);
 	assert_string_equal(run.err, "clonectl: the last commit failed\n");
@@ -230,6 +230,7 @@ static void failures_show_the_clones_sentence(void **state)
 
 static void set_is_all_or_none(void **state)
 {
+	struct settings settings;
 	struct fake_clone clone;
 	struct run run;
 
@@ -237,17 +238,18 @@ static void set_is_all_or_none(void **state)
 	fake_clone_start_in(&clone, run_folder, "one");
 	RUN(&run, "set", "one", "timeout=5", "max_connections=257");
 	assert_int_equal(run.status, 2);
-	assert_int_equal(clone.nr_sets, 0);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_sets), 0);
 	RUN(&run, "set", "timeout=5s", "on_source_error=wait:1m", "hydration_threshold=0");
 	assert_int_equal(run.status, 0);
 	assert_string_equal(run.out, "hydration_threshold: 1024 -> 0\n"
 	                             "timeout: 30s -> 5s\n"
 	                             "on_source_error: eio -> wait:1m\n");
-	assert_int_equal(clone.settings.timeout_ms, 5000);
+	fake_clone_settings(&clone, &settings);
+	assert_int_equal(settings.timeout_ms, 5000);
 	RUN(&run, "set", "one", "log_level=debug", "--json");
 	assert_int_equal(run.status, 0);
 	assert_non_null(strstr(run.out, "\"old\": \"notice\""));
-	clone.refuse_settings = true;
+	fake_clone_refuse_settings(&clone);
 	RUN(&run, "set", "timeout=6");
 	assert_int_equal(run.status, 1);
 	assert_string_equal(run.err, "clonectl: not today\n");

@@ -99,7 +99,7 @@ static void state_folders_are_found(void **state)
 	(void)snprintf(alias, sizeof(alias), "%s/alias", work_folder);
 	assert_int_equal(symlink(folder, alias), 0);
 	fake_clone_start_in(&one, run_folder, "one");
-	one.status.state_dir = folder;
+	fake_clone_say(&one, &one.status.state_dir, folder);
 	RUN(&run, "status", folder);
 	assert_is(&run, "one");
 	RUN(&run, "status", alias);
@@ -110,7 +110,7 @@ static void state_folders_are_found(void **state)
 	fake_clone_end(&one);
 	/* The socket may be in the state folder itself. */
 	fake_clone_start_in(&one, folder, "one");
-	one.status.state_dir = folder;
+	fake_clone_say(&one, &one.status.state_dir, folder);
 	RUN(&run, "status", alias);
 	assert_is(&run, "one");
 	fake_clone_end(&one);
@@ -168,7 +168,7 @@ static void mountpoints_are_found_without_asking_the_daemon(void **state)
 		skip();
 	fake_clone_start_in(&one, run_folder, "one");
 	fake_clone_start_in(&two, run_folder, "two");
-	two.status.mountpoint = folder;
+	fake_clone_say(&two, &two.status.mountpoint, folder);
 	RUN(&run, "status", folder);
 	assert_is(&run, "two");
 	/* The same file system elsewhere. */
@@ -178,14 +178,14 @@ static void mountpoints_are_found_without_asking_the_daemon(void **state)
 	assert_is(&run, "two");
 	assert_int_equal(umount2(bind, MNT_DETACH), 0);
 	/* Mounted, but by nobody who is known here. */
-	two.status.mountpoint = "/elsewhere";
+	fake_clone_say(&two, &two.status.mountpoint, "/elsewhere");
 	RUN(&run, "status", folder);
 	assert_int_equal(run.status, 1);
 	assert_non_null(strstr(run.err, "does not answer here"));
 	assert_int_equal(umount2(folder, MNT_DETACH), 0);
 	(void)close(fd);
 	/* Taken away while the clone is still closing. */
-	two.status.mountpoint = folder;
+	fake_clone_say(&two, &two.status.mountpoint, folder);
 	RUN(&run, "status", folder);
 	assert_is(&run, "two");
 	fake_clone_end(&one);

@@ -40,7 +40,7 @@ static void complete_clone_is_not_waited_for(void **state)
 	assert_int_equal(run.status, 0);
 	assert_non_null(strstr(run.out, "\"regions_committed\": 1"));
 	/* Complete stays complete when a later failure ends writing. */
-	clone.status.mode = "ro";
+	fake_clone_say(&clone, &clone.status.mode, "ro");
 	RUN(&run, "wait");
 	assert_int_equal(run.status, 0);
 	fake_clone_end(&clone);
@@ -67,9 +67,9 @@ static void hopeless_clone_is_told_at_once(void **state)
 
 		fake_clone_start_in(&clone, run_folder, "one");
 		change(&clone, "stopped", "why", rows[i].committed);
-		clone.status.mode = rows[i].mode;
-		clone.status.source_state = rows[i].source_state;
-		clone.status.digest = rows[i].digest;
+		fake_clone_say(&clone, &clone.status.mode, rows[i].mode);
+		fake_clone_say(&clone, &clone.status.source_state, rows[i].source_state);
+		fake_clone_say(&clone, &clone.status.digest, rows[i].digest);
 		RUN(&run, "wait");
 		assert_int_equal(run.status, 1);
 		assert_non_null(strstr(run.err, rows[i].part));
@@ -165,7 +165,7 @@ static void exit_waits_for_the_lock(void **state)
 	assert_int_equal(run.status, 1);
 	assert_true(run.err[0]);
 	fake_clone_start_in(&clone, run_folder, "ends");
-	clone.status.state_dir = folder;
+	fake_clone_say(&clone, &clone.status.state_dir, folder);
 	RUN(&run, "wait", "--exit", "--timeout", "200ms");
 	assert_int_equal(run.status, 1);
 	RUN(&run, "wait", "--exit", "--timeout", "200ms", clone.socket_path);

@@ -51,18 +51,20 @@ static int fake_set_settings(void *user, const struct settings *old,
 static void begin(struct fake_clone *clone, unsigned int *counter, struct control_call *call)
 {
 	bool end;
+	const char *sentence;
 	int error;
 
 	cf_lock(&clone->lock);
 	(*counter)++;
 	end = clone->end_at_once;
 	error = clone->end_error;
+	sentence = clone->end_sentence;
 	if (!end)
 		clone->calls[clone->nr_calls++] = call;
 	cf_cond_broadcast(&clone->changed);
 	cf_unlock(&clone->lock);
 	if (end)
-		control_call_end(call, error, clone->end_sentence);
+		control_call_end(call, error, sentence);
 }
 
 static void fake_pause(void *user, struct control_call *call)
@@ -164,6 +166,44 @@ void fake_clone_end(struct fake_clone *clone)
 		(void)rmdir(clone->folder);
 	cf_cond_fini(&clone->changed);
 	cf_mutex_fini(&clone->lock);
+}
+
+void fake_clone_end_at_once(struct fake_clone *clone, int error, const char *sentence)
+{
+	cf_lock(&clone->lock);
+	clone->end_at_once = true;
+	clone->end_error = error;
+	clone->end_sentence = sentence;
+	cf_unlock(&clone->lock);
+}
+
+void fake_clone_refuse_settings(struct fake_clone *clone)
+{
+	cf_lock(&clone->lock);
+	clone->refuse_settings = true;
+	cf_unlock(&clone->lock);
+}
+
+void fake_clone_settings(struct fake_clone *clone, struct settings *ret_settings)
+{
+	fake_get_settings(clone, ret_settings);
+}
+
+void fake_clone_say(struct fake_clone *clone, const char **field, const char *value)
+{
+	cf_lock(&clone->lock);
+	*field = value;
+	cf_unlock(&clone->lock);
+}
+
+unsigned int fake_clone_count(struct fake_clone *clone, const unsigned int *counter)
+{
+	unsigned int value;
+
+	cf_lock(&clone->lock);
+	value = *counter;
+	cf_unlock(&clone->lock);
+	return value;
 }
 
 void fake_clone_wait_calls(struct fake_clone *clone, unsigned int nr)

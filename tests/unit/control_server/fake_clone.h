@@ -34,6 +34,15 @@ void fake_clone_stop_server(struct fake_clone *clone);
 /* Stops the server if it runs, ends what is left, removes the folder. */
 void fake_clone_end(struct fake_clone *clone);
 
+/* From now on pause and flush end at once, like this. */
+void fake_clone_end_at_once(struct fake_clone *clone, int error, const char *sentence);
+void fake_clone_refuse_settings(struct fake_clone *clone);
+void fake_clone_settings(struct fake_clone *clone, struct settings *ret_settings);
+/* Sets a string of the status. @value is borrowed. */
+void fake_clone_say(struct fake_clone *clone, const char **field, const char *value);
+/* Reads one of the counters. */
+unsigned int fake_clone_count(struct fake_clone *clone, const unsigned int *counter);
+
 /* Waits until @nr calls have been begun and not been ended. */
 void fake_clone_wait_calls(struct fake_clone *clone, unsigned int nr);
 /* Waits until @nr more statuses than now have been asked for. */
