@@ -123,7 +123,8 @@ static void terminal_gets_a_bar(void **state)
 	int status;
 
 	(void)state;
-	assert_true(terminal >= 0);
+	if (terminal < 0)
+		skip();
 	assert_int_equal(grantpt(terminal) | unlockpt(terminal), 0);
 	fake_clone_start_in(&clone, run_folder, "one");
 	pid = fork();
