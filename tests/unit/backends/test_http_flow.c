@@ -364,7 +364,7 @@ static void close_ends_requests_of_every_phase(void **state)
 		                       "\"overlaps\":[1000,1000]}]}");
 		for (size_t i = 0; i < COUNT(c); i++) {
 			c[i] = collector_new(source, i % 3 * 1000, i % 3 == 2 ? 500000 : 900);
-			c[i]->req.class = i / 4;
+			c[i]->req.class = (unsigned int)i / 4;
 			if (i % 3 == 2)
 				c[i]->refuse_at = 1;
 			collector_submit(c[i]);
