@@ -1,0 +1,33 @@
+#include "core/state/adopt.h"
+
+#include "core/base/geometry.h"
+#include "core/metadata/metadata.h"
+
+int adopt_look(struct block_io *io, struct adoptable *ret, struct cf_error *err)
+{
+	struct metadata_params params = {.mode = METADATA_EXISTING};
+	struct metadata_info info;
+	struct metadata *metadata;
+	int r;
+
+	r = metadata_read_superblock(io, &info, err);
+	if (r < 0)
+		return r;
+	if (info.is_zero) {
+		*ret = (struct adoptable){0};
+		return 0;
+	}
+	params.target_sectors = info.target_sectors;
+	params.region_sectors = info.region_sectors;
+	r = metadata_open(io, &params, &metadata, err);
+	if (r < 0)
+		return r;
+	*ret = (struct adoptable){
+	        .formatted = true,
+	        .region_size = info.region_sectors * CF_SECTOR_SIZE,
+	        .target_sectors = info.target_sectors,
+	        .nr_hydrated = metadata_nr_hydrated(metadata),
+	};
+	metadata_close(metadata);
+	return 0;
+}
