@@ -1,6 +1,9 @@
 #include "core/state/adopt.h"
 
+#include <errno.h>
+
 #include "core/base/geometry.h"
+#include "core/metadata/check.h"
 #include "core/metadata/metadata.h"
 
 int adopt_look(struct block_io *io, struct adoptable *ret, struct cf_error *err)
@@ -30,4 +33,23 @@ int adopt_look(struct block_io *io, struct adoptable *ret, struct cf_error *err)
 	};
 	metadata_close(metadata);
 	return 0;
+}
+
+int adopt_check(struct block_io *io, const char *path, struct cf_error *err)
+{
+	struct metadata_findings findings;
+	const struct metadata_finding *first;
+	int r;
+
+	r = metadata_check(io, &findings, err);
+	if (r < 0)
+		return r;
+	first = findings.list;
+	if (findings.nr)
+		r = cf_error_set(err, -EUCLEAN,
+		                 "metadata %s is damaged, block %llu: %s: expected %s, found %s",
+		                 path, (unsigned long long)first->block, first->what,
+		                 first->expected, first->found);
+	metadata_findings_fini(&findings);
+	return r;
 }

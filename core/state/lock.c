@@ -105,7 +105,7 @@ static int try_lock(int fd, const char *folder, uint64_t deadline_ns, uint64_t p
 	if (errno != EWOULDBLOCK)
 		return cf_error_errno(err, -errno, "locking %s/%s", folder, LOCK_FILE);
 	read_holder(fd, &holder);
-	if (now >= (holder.closing ? deadline_ns : patience_ns))
+	if (now >= patience_ns && (!holder.closing || now >= deadline_ns))
 		return refuse(folder, &holder, err);
 	sleep_a_little();
 	return 0;
