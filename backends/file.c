@@ -271,10 +271,9 @@ static void end_job_locked(struct file_source *file, struct file_job *job,
 		cf_cond_broadcast(&file->chores);
 }
 
-static void begin_piece_locked(struct file_reader *reader, struct file_job *job,
-                               struct piece *piece) CF_REQUIRES(&reader->file->lock)
+static void begin_piece_locked(struct file_source *file, struct file_reader *reader,
+                               struct file_job *job, struct piece *piece) CF_REQUIRES(&file->lock)
 {
-	struct file_source *file = reader->file;
 	const struct source_request *req = job->base.req;
 	uint64_t left = req->length - job->base.delivered;
 	bool reopen = req->fresh_connection && !job->reopened;
@@ -311,10 +310,9 @@ static void end_piece_locked(struct file_source *file, struct piece *piece,
 }
 
 /* Hands the piece on, without the lock. True: go on with the request. */
-static bool deliver_locked(struct file_reader *reader, struct file_job *job, size_t length)
-        CF_REQUIRES(&reader->file->lock)
+static bool deliver_locked(struct file_source *file, struct file_reader *reader,
+                           struct file_job *job, size_t length) CF_REQUIRES(&file->lock)
 {
-	struct file_source *file = reader->file;
 	bool taken;
 
 	reader->in_sink = true;
@@ -332,10 +330,9 @@ static bool deliver_locked(struct file_reader *reader, struct file_job *job, siz
 }
 
 /* Works on @job until it ends, is parked or was taken away. */
-static void run_job_locked(struct file_reader *reader, struct file_job *job)
-        CF_REQUIRES(&reader->file->lock)
+static void run_job_locked(struct file_source *file, struct file_reader *reader,
+                           struct file_job *job) CF_REQUIRES(&file->lock)
 {
-	struct file_source *file = reader->file;
 
 	for (;;) {
 		struct source_outcome outcome = {0};
@@ -344,7 +341,7 @@ static void run_job_locked(struct file_reader *reader, struct file_job *job)
 		if (job->cancelled) {
 			outcome.result = SOURCE_CANCELLED;
 		} else if (job->base.delivered < job->base.req->length) {
-			begin_piece_locked(reader, job, &piece);
+			begin_piece_locked(file, reader, job, &piece);
 			cf_unlock(&file->lock);
 			(void)read_piece(&piece, file->path, reader->buffer, &outcome);
 			cf_lock(&file->lock);
@@ -352,7 +349,7 @@ static void run_job_locked(struct file_reader *reader, struct file_job *job)
 			if (reader->job != job)
 				return;
 			if (outcome.result == SOURCE_OK) {
-				if (!deliver_locked(reader, job, piece.length))
+				if (!deliver_locked(file, reader, job, piece.length))
 					return;
 				continue;
 			}
@@ -373,7 +370,7 @@ static void *reader_main(void *user)
 	for (;;) {
 		job = next_queued_locked(file);
 		if (job)
-			run_job_locked(reader, job);
+			run_job_locked(file, reader, job);
 		else if (file->closing)
 			break;
 		else
