@@ -85,6 +85,8 @@ int daemonize_begin(bool foreground, struct daemonize *ret_daemonize, struct cf_
 		return cf_error_errno(err, r, "cannot open /dev/null");
 	if (foreground)
 		return 0;
+	/* Whoever waits for the end of some pipe of his must not wait for the daemon's. */
+	(void)close_range(STDERR_FILENO + 1, ~0u, 0);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return cf_error_errno(err, -errno, "cannot make a pipe");
 	child = fork();

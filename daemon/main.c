@@ -374,7 +374,7 @@ int main(int argc, char *argv[])
 
 	if (r < 0) {
 		(void)fprintf(stderr, "mount.clonefs: %s\n", err.text);
-		status = r == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+		status = r == -EINVAL || r == -ERANGE ? EXIT_USAGE : EXIT_FAILED;
 	} else if (options.help) {
 		(void)fputs(options_usage(), stdout);
 	} else if (options.version) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,22 +77,36 @@ static int real_path(const char *path, char **ret_path)
 	               : 0;
 }
 
+/*
+ * Is @path there and does it answer? stat() alone may be answered from the kernel's cache for a
+ * second after a daemon's death; statfs() never is.
+ */
+static int look_at(const char *path, bool is_clonefs, struct stat *ret_st)
+{
+	struct statvfs fs;
+
+	if (stat(path, ret_st) < 0 || (is_clonefs && statvfs(path, &fs) < 0))
+		return -errno;
+	return 0;
+}
+
 /* Unmounts what dead daemons have left at @path. */
 static int bury_dead_mounts(const char *path, struct stat *ret_st, struct cf_error *err)
 {
-	struct mountinfo_entry entry;
-	int r;
+	int r = 0;
 
 	for (int i = 0; i < MAX_DEAD_MOUNTS; i++) {
-		if (stat(path, ret_st) == 0)
-			return 0;
-		if (errno != ENOTCONN)
+		struct mountinfo_entry entry = {.type = "unknown"};
+		bool is_clonefs =
+		        mountinfo_look(path, &entry) == 0 && strcmp(entry.type, MOUNT_TYPE) == 0;
+
+		r = look_at(path, is_clonefs, ret_st);
+		if (r != -ENOTCONN)
 			break;
-		r = mountinfo_look(path, &entry);
-		if (r < 0 || strcmp(entry.type, MOUNT_TYPE) != 0)
-			return cf_error_set(err, -ENOTCONN,
+		if (!is_clonefs)
+			return cf_error_set(err, r,
 			                    "mountpoint %s: a dead mount of type %s is in the way",
-			                    path, r < 0 ? "unknown" : entry.type);
+			                    path, entry.type);
 		r = unmount_lazily(path);
 		if (r < 0)
 			return cf_error_errno(err, r,
@@ -99,7 +114,7 @@ static int bury_dead_mounts(const char *path, struct stat *ret_st, struct cf_err
 			                      "left there",
 			                      path);
 	}
-	return cf_error_errno(err, -errno, "mountpoint %s", path);
+	return r < 0 ? cf_error_errno(err, r, "mountpoint %s", path) : 0;
 }
 
 int mount_place_find(const char *path, struct mount_place *ret_place, struct cf_error *err)
