@@ -11,7 +11,7 @@ TEST_PACKAGES=(
 	libcmocka-dev python3 jq curl openssl procps util-linux mount e2fsprogs zstd
 )
 CI_PACKAGES=(
-	git clang clang-format clang-tidy libclang-rt-14-dev shellcheck mmdebstrap
+	git clang clang-format clang-tidy libclang-rt-dev shellcheck mmdebstrap
 )
 
 # What is fetched once and kept between runs; only root may write there.
