@@ -42,10 +42,9 @@ int state_check_new(struct state *state, const struct source_identity *identity,
 	return r;
 }
 
-/* An earlier creation that adopted something may have left the mark behind. */
-static int forget_modified(struct state *state)
+static int forget_file(struct state *state, const char *file)
 {
-	CF_AUTO_FREE char *path = state_file(state, MODIFIED_FILE);
+	CF_AUTO_FREE char *path = state_file(state, file);
 
 	if (!path)
 		return -ENOMEM;
@@ -54,11 +53,14 @@ static int forget_modified(struct state *state)
 	return 0;
 }
 
-/* Nobody knows who wrote what adopted metadata shows as hydrated. */
+/*
+ * Nobody knows who wrote what adopted metadata shows as hydrated. If nothing is, the mark may still
+ * be there from an earlier creation that did not get to its end.
+ */
 static int settle_modified(struct state *state, struct cf_error *err)
 {
 	bool adopts_data = state->metadata_plan == PART_ADOPT && state->adopted_hydrated > 0;
-	int r = adopts_data ? state_mark_modified(state) : forget_modified(state);
+	int r = adopts_data ? state_mark_modified(state) : forget_file(state, MODIFIED_FILE);
 
 	if (r == 0)
 		r = path_sync_folder(state->dir);
@@ -101,6 +103,8 @@ static int commit_config(struct state *state, const struct source_identity *iden
 		return cf_error_errno(err, r, "%s/%s", state->dir, CLONE_JSON_FILE);
 	r = clone_config_save(state->dir, config, err);
 	if (r < 0) {
+		/* It may be there already, only not durable. */
+		(void)forget_file(state, CLONE_JSON_FILE);
 		clone_config_free(config);
 		return r;
 	}
@@ -129,7 +133,7 @@ static void take_away(struct state *state)
 	state->made_metadata = false;
 	state->made_destination = false;
 	if (state->nr_made_folders)
-		(void)forget_modified(state);
+		(void)forget_file(state, MODIFIED_FILE);
 	state->modified = false;
 }
 

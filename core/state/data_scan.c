@@ -61,7 +61,7 @@ static int scan_samples(struct block_io *io, void *buf, bool *ret_found)
 	uint64_t length = smaller(io->size, BUFFER_SIZE / 16);
 	int r = 0;
 
-	for (uint64_t i = 1; r == 0 && i <= NR_SAMPLES && !*ret_found; i++)
+	for (uint64_t i = 1; r == 0 && i < NR_SAMPLES && !*ret_found; i++)
 		r = scan_range(io, buf, (io->size - length) / NR_SAMPLES * i, length, ret_found);
 	if (r == 0 && !*ret_found)
 		r = scan_range(io, buf, io->size - length, length, ret_found);

@@ -61,8 +61,11 @@ static int check_present(struct state *state, uint64_t size, struct cf_error *er
 		                    "destination %s has %llu bytes, the image needs %llu",
 		                    state->destination_path, (unsigned long long)io->size,
 		                    (unsigned long long)needed_size(io, size));
-	/* What lies in the clone's own folder is left from a creation that did not get far. */
-	if (adopting || state->overwrite_dest || !state->destination_given)
+	/*
+	 * STATE/disk.img too: a creation that did not get far leaves none that holds data, so this
+	 * is somebody's, in a folder that was taken for a state folder.
+	 */
+	if (adopting || state->overwrite_dest)
 		return 0;
 	return refuse_data(state, err);
 }
@@ -87,14 +90,19 @@ int state_check_new_destination(struct state *state, uint64_t size, struct cf_er
 	return check_present(state, size, err);
 }
 
-/* The file itself, empty; 1: made, 0: it was there. */
+/* The file itself, empty. */
 static int make_file(const char *path)
 {
 	CF_AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	return fchmod(fd, 0600) < 0 ? -errno : 1;
+	if (fchmod(fd, 0600) == 0)
+		return 0;
+	r = -errno;
+	(void)unlink(path);
+	return r;
 }
 
 /* A device may be a bit larger than the image; what a reader sees there must be zeros. */

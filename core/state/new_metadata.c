@@ -107,24 +107,35 @@ static int check_zeroed(struct state *state, uint64_t size, struct cf_error *err
 	return refuse_foreign(state, err);
 }
 
+static int refuse_left_behind(const struct state *state, int code, const char *why,
+                              struct cf_error *err)
+{
+	return cf_error_set(err, code,
+	                    "metadata %s is neither zeroed nor valid, and there is no clone.json "
+	                    "beside it: %s",
+	                    state->metadata_path, why);
+}
+
 /* STATE/metadata without a clone.json: only what shows nothing hydrated is begun again. */
 static int check_left_behind(struct state *state, struct cf_error *err)
 {
-	struct adoptable found;
-	bool has_data = false;
+	struct adoptable found = {0};
+	struct cf_error why = {0};
+	bool has_data;
 	int r;
 
-	r = adopt_look(state->metadata_io, &found, err);
-	if (r == 0 && !found.formatted)
-		r = data_scan(state->metadata_io, &has_data);
-	if (r == 0 && has_data)
-		r = cf_error_set(err, -EINVAL, "it is not zeroed, though its first block is");
+	r = data_scan(state->metadata_io, &has_data);
 	if (r < 0)
-		return cf_error_set(err, r,
-		                    "metadata %s is neither zeroed nor valid, and there is no "
-		                    "clone.json beside it: %s",
-		                    state->metadata_path, err ? err->text : "");
-	if (found.formatted && found.nr_hydrated)
+		return cf_error_errno(err, r, "reading metadata %s", state->metadata_path);
+	if (has_data) {
+		r = adopt_look(state->metadata_io, &found, &why);
+		if (r < 0)
+			return refuse_left_behind(state, r, why.text, err);
+		if (!found.formatted)
+			return refuse_left_behind(state, -EINVAL, "only its first block is zero",
+			                          err);
+	}
+	if (found.nr_hydrated)
 		return cf_error_set(err, -EEXIST,
 		                    "metadata %s shows %llu hydrated regions, but there is no "
 		                    "clone.json beside it: this is not begun again (dest= and "

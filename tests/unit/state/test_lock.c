@@ -219,6 +219,27 @@ static void looking_waits_as_long_as_asked(void **context)
 	end(&child, 0);
 }
 
+/* Its taker has not written its name yet, so what is there is somebody's who was killed. */
+static void a_lock_with_a_dead_name_is_held_by_somebody_unknown(void **context)
+{
+	char path[128];
+	struct cf_error err;
+	int fd;
+
+	(void)context;
+	(void)snprintf(path, sizeof(path), "%s/lock", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	/* more than any process number can be */
+	assert_int_equal(write(fd, "1073741823\n", 11), 11);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_held_by(HOLDER_UNKNOWN, true);
+	assert_int_equal(holder_wait_free(folder, 0, &err), -ETIMEDOUT);
+	assert_null(strstr(err.text, "process"));
+	assert_int_equal(lock_take(folder, 0, &err), -EBUSY);
+	assert_null(strstr(err.text, "process"));
+	close(fd);
+}
+
 static void nothing_there_is_held_by_nobody(void **context)
 {
 	struct lock_holder holder = {.pid = 5};
@@ -360,6 +381,7 @@ int main(void)
 	        TEST(a_closing_holder_is_waited_for),
 	        TEST(a_lock_let_go_is_free_although_the_process_lives),
 	        TEST(looking_waits_as_long_as_asked),
+	        TEST(a_lock_with_a_dead_name_is_held_by_somebody_unknown),
 	        TEST(nothing_there_is_held_by_nobody),
 	        TEST(a_lock_that_was_deleted_is_made_anew),
 	        TEST(a_waiter_whose_lock_is_deleted_takes_the_new_one),
