@@ -72,9 +72,10 @@ static int transfer_error(CURL *curl, CURLcode code, const struct answer *answer
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
 		if (os_errno == EACCES || os_errno == EPERM)
-			return cf_error_set(err, -EACCES,
-			                    "socket '%s': only root and the clone's user may use it",
-			                    socket_path);
+			return cf_error_set(
+			        err, -EACCES,
+			        "socket '%s': only root and the clone's user may use it",
+			        socket_path);
 		return cf_error_set(err, -ECONNREFUSED, "socket '%s': no clone answers there",
 		                    socket_path);
 	case CURLE_OPERATION_TIMEDOUT:

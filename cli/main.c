@@ -8,8 +8,9 @@
 #include "cli/output.h"
 
 static const struct command *const commands[] = {
-        &command_list, &command_status, &command_pause, &command_resume,  &command_set,     &command_flush,
-        &command_wait, &command_check,  &command_dump,  &command_dmsetup, &command_version,
+        &command_list, &command_status,  &command_pause,   &command_resume,
+        &command_set,  &command_flush,   &command_wait,    &command_check,
+        &command_dump, &command_dmsetup, &command_version,
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -27,9 +28,10 @@ static void print_help(void)
 	(void)printf("Usage: clonectl COMMAND [TARGET] [--json]\n\nCommands:\n");
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		(void)printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
-	(void)printf("\nTARGET is a socket, a path in a mounted clone, a state folder or a name; it "
-	             "may be\nleft out when one clone runs. `clonectl COMMAND --help` says more "
-	             "about a command,\nclonectl(1) all.\n");
+	(void)printf(
+	        "\nTARGET is a socket, a path in a mounted clone, a state folder or a name; it "
+	        "may be\nleft out when one clone runs. `clonectl COMMAND --help` says more "
+	        "about a command,\nclonectl(1) all.\n");
 }
 
 static void print_command_help(const struct command *command)

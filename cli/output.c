@@ -105,8 +105,7 @@ static void print_hydration(FILE *out, const struct control_status *s)
 	           draw_bar(s->regions_committed, s->regions_total, bar),
 	           output_percent(s->regions_committed, s->regions_total));
 	print_line(out, "regions",
-	           "%" PRIu64 " of %" PRIu64 " of %s (%" PRIu64 " on disk, %" PRIu64
-	           " under way)",
+	           "%" PRIu64 " of %" PRIu64 " of %s (%" PRIu64 " on disk, %" PRIu64 " under way)",
 	           s->regions_hydrated, s->regions_total,
 	           format_size(s->region_size, region_size, sizeof(region_size)),
 	           s->regions_committed, s->regions_hydrating);

@@ -59,12 +59,13 @@ static void status_and_resume_answer_at_once(void **state)
 	assert_is_status(&reply);
 	http_request(clone.socket_path, "POST", "/v1/resume", "{}", &reply);
 	assert_is_status(&reply);
-	assert_int_equal(clone.nr_resumes, 2);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_resumes), 2);
 	fake_clone_end(&clone);
 }
 
 static void settings_are_applied_all_or_none(void **state)
 {
+	struct settings settings;
 	struct fake_clone clone;
 	struct reply reply;
 	const char *old, *new;
@@ -80,7 +81,7 @@ static void settings_are_applied_all_or_none(void **state)
 	assert_error(&reply, 400, "region_size");
 	http_request(clone.socket_path, "POST", "/v1/settings", "", &reply);
 	assert_error(&reply, 400, "no setting");
-	assert_int_equal(clone.nr_sets, 0);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_sets), 0);
 
 	http_request(clone.socket_path, "POST", "/v1/settings",
 	             "{\"timeout\":\"5\",\"max_connections\":3}", &reply);
@@ -92,10 +93,11 @@ static void settings_are_applied_all_or_none(void **state)
 	assert_string_equal(old, "30s");
 	assert_string_equal(new, "5s");
 	json_decref(object);
-	assert_int_equal(clone.settings.timeout_ms, 5000);
-	assert_int_equal(clone.settings.max_connections, 3);
+	fake_clone_settings(&clone, &settings);
+	assert_int_equal(settings.timeout_ms, 5000);
+	assert_int_equal(settings.max_connections, 3);
 
-	clone.refuse_settings = true;
+	fake_clone_refuse_settings(&clone);
 	http_request(clone.socket_path, "POST", "/v1/settings", "{\"timeout\":\"6\"}", &reply);
 	assert_error(&reply, 409, "not today");
 	fake_clone_end(&clone);
@@ -165,8 +167,8 @@ static void status_does_not_wait_for_a_slow_flush(void **state)
 	                    "0 128 clone 8 0/0 128 0/1 0 0 4 hydration_threshold 1024 "
 	                    "hydration_batch_size 128 rw");
 	json_decref(object);
-	assert_int_equal(clone.nr_pauses, 1);
-	assert_int_equal(clone.nr_flushes, 2);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_pauses), 1);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_flushes), 2);
 	fake_clone_end(&clone);
 }
 
@@ -179,7 +181,7 @@ static void dmsetup_with_noflush_commits_nothing(void **state)
 	fake_clone_start(&clone, LONG_MS);
 	http_request(clone.socket_path, "POST", "/v1/dmsetup", "{\"noflush\":true}", &reply);
 	assert_int_equal(reply.status, 200);
-	assert_int_equal(clone.nr_flushes, 0);
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_flushes), 0);
 	fake_clone_end(&clone);
 }
 
@@ -190,7 +192,7 @@ static void calls_may_end_within_their_begin(void **state)
 
 	(void)state;
 	fake_clone_start(&clone, LONG_MS);
-	clone.end_at_once = true;
+	fake_clone_end_at_once(&clone, 0, NULL);
 	for (int i = 0; i < 50; i++) {
 		http_request(clone.socket_path, "POST", i % 2 ? "/v1/flush" : "/v1/pause", "",
 		             &reply);
@@ -206,11 +208,10 @@ static void failures_are_told_with_their_sentence(void **state)
 
 	(void)state;
 	fake_clone_start(&clone, LONG_MS);
-	clone.end_at_once = true;
-	clone.end_error = -EIO;
+	fake_clone_end_at_once(&clone, -EIO, NULL);
 	http_request(clone.socket_path, "POST", "/v1/flush", "", &reply);
 	assert_error(&reply, 500, "flush failed: Input/output error");
-	clone.end_sentence = "the disk has gone";
+	fake_clone_end_at_once(&clone, -EIO, "the disk has gone");
 	http_request(clone.socket_path, "POST", "/v1/dmsetup", "", &reply);
 	assert_error(&reply, 500, "the disk has gone");
 	fake_clone_end(&clone);
