@@ -56,14 +56,14 @@ static CURLUcode take_origin(CURLU *u, struct http_url *url)
 	CURLUcode rc;
 
 	scheme = part_of(u, CURLUPART_SCHEME, 0, &rc);
+	if (rc == CURLUE_OK && strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+		rc = CURLUE_UNSUPPORTED_SCHEME;
 	if (rc == CURLUE_OK)
 		host = part_of(u, CURLUPART_HOST, 0, &rc);
 	if (rc == CURLUE_OK)
 		port = part_of(u, CURLUPART_PORT, CURLU_DEFAULT_PORT, &rc);
 	if (rc != CURLUE_OK)
 		return rc;
-	if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-		return CURLUE_UNSUPPORTED_SCHEME;
 	if (asprintf(&url->origin, "%s://%s:%s", scheme, host, port) < 0) {
 		url->origin = NULL;
 		return CURLUE_OUT_OF_MEMORY;

@@ -19,6 +19,9 @@ struct collector {
 	uint64_t refuse_at; /* data() returns false once this many bytes are there; 0: never */
 	void (*on_data)(struct collector *c);
 	void (*on_done)(struct collector *c);
+	/* For on_done: */
+	unsigned int place;
+	struct collector *next;
 
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t cond;
