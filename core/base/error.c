@@ -15,6 +15,10 @@ static size_t utf8_sequence(const unsigned char *s)
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
+	/* Longer than needed, surrogates, beyond U+10FFFF (Unicode, table 3-7). */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
 	/* C1 control characters are control characters in two bytes. */
 	if (s[0] == 0xc2 && s[1] < 0xa0)
 		return 0;
@@ -44,6 +48,9 @@ static void cut_at_character(char *text)
 		end--;
 	memcpy(text + end, "...", 4);
 }
+
+static void append(char *text, size_t *used, const char *format, va_list args)
+        __attribute__((format(printf, 3, 0)));
 
 static void append(char *text, size_t *used, const char *format, va_list args)
 {

@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# All tests again under AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer.
+
+# sanitized_tests PRESET [tests/run arguments]
+sanitized_tests() {
+	local preset=$1
+	shift
+	export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+	# gcc 12's ThreadSanitizer does not start where addresses are randomised with more than 28 bits.
+	setarch "$(uname -m)" --addr-no-randomize tests/run -p "$preset" "$@"
+}
+
+leg_asan() {
+	sanitized_tests asan
+}
+
+leg_tsan() {
+	sanitized_tests tsan
+}

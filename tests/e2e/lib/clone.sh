@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+# Mounting, asking and killing clones. M, the mountpoint, is $T/mnt unless given; the state dir is
+# $T/state/NAME-OF-THE-MOUNTPOINT unless state_dir= is among the options.
+
+require_clonefs() {
+	require_root
+	require_fuse
+	[[ -x $MOUNT_CLONEFS && -x $CLONECTL ]] || fail "not built: $MOUNT_CLONEFS and $CLONECTL"
+}
+
+clone_name() {
+	printf 'e2e-%s-%s-%s' "$TEST_NAME" "$$" "$(basename "$1")" | tail -c 64
+}
+
+state_dir_of() {
+	printf '%s/state/%s' "$T" "$(basename "${1:-$T/mnt}")"
+}
+
+# mount_clonefs SOURCE [M] [OPTION,...]: as mount.clonefs; its exit status and stderr are the caller's.
+mount_clonefs() {
+	local source=$1 mountpoint=${2:-$T/mnt} options=${3:-}
+	mkdir -p "$mountpoint" 2>/dev/null || true
+	[[ ,$options = *,state_dir=* ]] || options="state_dir=$(state_dir_of "$mountpoint"),$options"
+	[[ ,$options = *,name=* ]] || options="name=$(clone_name "$mountpoint"),$options"
+	at_exit unmount_clone_at_exit "$mountpoint"
+	"$MOUNT_CLONEFS" -o "${options%,}" "$source" "$mountpoint"
+}
+
+# mount_refused STATUS SENTENCE-PART SOURCE [M] [OPTION,...]: it must fail just so.
+mount_refused() {
+	local expected=$1 part=$2 status=0 text
+	shift 2
+	text=$(mount_clonefs "$@" 2>&1) || status=$?
+	[[ $status != 0 ]] || umount "${2:-$T/mnt}"
+	assert_eq "$status" "$expected" "exit status of the refused mount ($text)"
+	assert_contains "$text" "$part" "the sentence of the refused mount"
+	assert_eq "$(wc -l <<<"$text")" 1 "lines of the refusal"
+}
+
+# umount_clonefs [M] [STATE_DIR]: and waits until the daemon has let go.
+umount_clonefs() {
+	local mountpoint=${1:-$T/mnt}
+	umount "$mountpoint"
+	"$CLONECTL" wait --exit --timeout 120s "${2:-$(state_dir_of "$mountpoint")}"
+}
+
+unmount_clone_at_exit() {
+	grep -q " $1 fuse.clonefs " /proc/self/mounts || return 0
+	umount "$1" || umount -l "$1"
+	# A daemon that hangs goes with the pid namespace.
+	timeout 60 "$CLONECTL" wait --exit --timeout 30s "$(state_dir_of "$1")"
+}
+
+# status_of [M]: the JSON object.
+status_of() {
+	"$CLONECTL" status --json "${1:-$T/mnt}"
+}
+
+# status_field FIELD [M]
+status_field() {
+	status_of "${2:-$T/mnt}" | jq -r --arg field "$1" '.[$field]'
+}
+
+# status_is FIELD VALUE [M], for wait_for
+status_is() {
+	[[ $(status_field "$1" "${3:-$T/mnt}") = "$2" ]]
+}
+
+# status_at_least FIELD NUMBER [M], for wait_for
+status_at_least() {
+	(($(status_field "$1" "${3:-$T/mnt}") >= $2))
+}
+
+# kill_daemon [M]: kill -9, and waits until it is gone; the mountpoint stays behind, dead.
+kill_daemon() {
+	local pid
+	pid=$(status_field pid "${1:-$T/mnt}")
+	kill -KILL "$pid"
+	wait_for 60 process_is_gone "$pid"
+}
+
+# wait_hydrated [M]: 100 % committed.
+wait_hydrated() {
+	"$CLONECTL" wait --timeout 300s "${1:-$T/mnt}"
+}
+
+# image_of [M] [NAME]: the exposed file.
+image_of() {
+	printf '%s/%s' "${1:-$T/mnt}" "${2:-disk.raw}"
+}
