@@ -41,8 +41,8 @@ check_package() {
 	local package=$1 file contents depends
 	contents=$(dpkg-deb -c "$package")
 	for file in ./usr/sbin/clonefsd './usr/sbin/mount.clonefs -> clonefsd' ./usr/bin/clonectl \
-		./usr/share/man/man8/mount.clonefs.8 ./usr/share/man/man8/clonefsd.8 \
-		./usr/share/man/man1/clonectl.1 ./usr/share/doc/clonefs/copyright \
+		./usr/share/man/man8/mount.clonefs.8.gz ./usr/share/man/man8/clonefsd.8.gz \
+		./usr/share/man/man1/clonectl.1.gz ./usr/share/doc/clonefs/copyright \
 		./usr/share/bash-completion/completions/clonectl; do
 		if [[ $contents != *" $file"* ]]; then
 			printf '%s lacks %s\n' "$package" "$file" >&2
