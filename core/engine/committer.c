@@ -68,7 +68,7 @@ static void forget_frozen(struct image *img)
 /* 0, or the error; *@ret_synced: the destination's part was done, or not begun. */
 static int commit(struct image *img, bool *ret_synced, struct cf_error *err)
 {
-	bool changed = metadata_changed_this_transaction(img->metadata);
+	bool changed = metadata_needs_commit(img->metadata);
 	int r = 0;
 
 	*ret_synced = true;
