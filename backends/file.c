@@ -246,7 +246,7 @@ static struct file_job *next_queued_locked(struct file_source *file) CF_REQUIRES
 static void queue_locked(struct file_source *file, struct file_job *job) CF_REQUIRES(&file->lock)
 {
 	job->state = JOB_QUEUED;
-	TAILQ_INSERT_TAIL(&file->queued[job->base.req->class], job, link);
+	TAILQ_INSERT_TAIL(&file->queued[job->base.class], job, link);
 	cf_cond_signal(&file->work);
 }
 
@@ -469,7 +469,7 @@ static void cancel_locked(struct file_source *file, struct file_job *job) CF_REQ
 	job->cancelled = true;
 	switch (job->state) {
 	case JOB_QUEUED:
-		TAILQ_REMOVE(&file->queued[job->base.req->class], job, link);
+		TAILQ_REMOVE(&file->queued[job->base.class], job, link);
 		finish_later_locked(file, job);
 		break;
 	case JOB_PARKED:
