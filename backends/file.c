@@ -97,6 +97,7 @@ struct file_source {
 	struct source_identity identity;
 	uint64_t stall_ns;
 	bool closing;
+	bool left_behind; /* closed, while readers still sit in the kernel: the last one frees it */
 };
 
 /* What a reader knows of its piece while nobody may look at the request. */
@@ -360,11 +361,35 @@ static void run_job_locked(struct file_source *file, struct file_reader *reader,
 	}
 }
 
+static bool readers_have_ended_locked(const struct file_source *file) CF_REQUIRES(&file->lock)
+{
+	for (unsigned int i = 0; i < file->nr_readers; i++)
+		if (!file->readers[i].has_ended)
+			return false;
+	return true;
+}
+
+static void free_file(struct file_source *file)
+{
+	for (unsigned int i = 0; i < NR_READERS; i++)
+		free(file->readers[i].buffer);
+	if (file->handle)
+		(void)close(file->handle->fd);
+	free(file->handle);
+	cf_cond_fini(&file->chores);
+	cf_cond_fini(&file->work);
+	cf_mutex_fini(&file->lock);
+	free(file->path);
+	free(file->source.shown);
+	free(file);
+}
+
 static void *reader_main(void *user)
 {
 	struct file_reader *reader = user;
 	struct file_source *file = reader->file;
 	struct file_job *job;
+	bool is_last;
 
 	cf_lock(&file->lock);
 	for (;;) {
@@ -377,8 +402,11 @@ static void *reader_main(void *user)
 			cf_cond_wait(&file->work, &file->lock);
 	}
 	reader->has_ended = true;
+	is_last = file->left_behind && readers_have_ended_locked(file);
 	cf_cond_broadcast(&file->chores);
 	cf_unlock(&file->lock);
+	if (is_last)
+		free_file(file);
 	return NULL;
 }
 
@@ -554,33 +582,12 @@ static void cancel_all_locked(struct file_source *file) CF_REQUIRES(&file->lock)
 			cancel_locked(file, file->readers[i].job);
 }
 
-static bool readers_have_ended_locked(const struct file_source *file) CF_REQUIRES(&file->lock)
-{
-	for (unsigned int i = 0; i < file->nr_readers; i++)
-		if (!file->readers[i].has_ended)
-			return false;
-	return true;
-}
-
-static void free_file(struct file_source *file)
-{
-	for (unsigned int i = 0; i < NR_READERS; i++)
-		free(file->readers[i].buffer);
-	if (file->handle)
-		(void)close(file->handle->fd);
-	free(file->handle);
-	cf_cond_fini(&file->chores);
-	cf_cond_fini(&file->work);
-	cf_mutex_fini(&file->lock);
-	free(file->path);
-	free(file->source.shown);
-	free(file);
-}
-
 static void file_close(struct source *source)
 {
 	struct file_source *file = file_of(source);
 	uint64_t deadline = clock_monotonic_ns() + CLOSE_WAIT_NS;
+	pthread_t threads[NR_READERS];
+	unsigned int nr_threads;
 	bool ended;
 
 	cf_lock(&file->lock);
@@ -590,17 +597,23 @@ static void file_close(struct source *source)
 	cf_cond_broadcast(&file->chores);
 	while (file->nr_jobs)
 		cf_cond_wait(&file->chores, &file->lock);
+	cf_unlock(&file->lock);
+	(void)pthread_join(file->finisher, NULL);
+
+	cf_lock(&file->lock);
 	while (!(ended = readers_have_ended_locked(file)) &&
 	       cf_cond_wait_until(&file->chores, &file->lock, deadline))
 		;
+	file->left_behind = !ended;
+	nr_threads = file->nr_readers;
+	for (unsigned int i = 0; i < nr_threads; i++)
+		threads[i] = file->readers[i].thread;
 	cf_unlock(&file->lock);
-	(void)pthread_join(file->finisher, NULL);
-	for (unsigned int i = 0; i < file->nr_readers; i++) {
-		/* One that still sits in the kernel keeps what it may touch when it returns. */
+	for (unsigned int i = 0; i < nr_threads; i++) {
 		if (ended)
-			(void)pthread_join(file->readers[i].thread, NULL);
+			(void)pthread_join(threads[i], NULL);
 		else
-			(void)pthread_detach(file->readers[i].thread);
+			(void)pthread_detach(threads[i]);
 	}
 	if (ended)
 		free_file(file);
