@@ -37,7 +37,7 @@
 
 #define NR_READERS  4
 #define NR_CLASSES  (SOURCE_BACKGROUND + 1)
-#define CHUNK_BYTES (256 * 1024)
+#define CHUNK_BYTES 262144u
 /* A reader that sits in the kernel for longer when the source is closed is left behind. */
 #define CLOSE_WAIT_NS (2 * CF_NS_PER_S)
 
