@@ -24,6 +24,7 @@
 #include "daemon/events.h"
 #include "daemon/fuse_loop.h"
 #include "daemon/hardening.h"
+#include "daemon/history.h"
 #include "daemon/notify.h"
 #include "daemon/pending.h"
 #include "daemon/serve.h"
@@ -38,6 +39,7 @@ static void on_event(void *user, const struct image_event *event)
 	struct daemon *d = user;
 
 	events_handle(state_name(d->clone.state), event);
+	history_event(d->clone.journal, event);
 }
 
 static void on_invalidate(void *user)
