@@ -19,7 +19,7 @@ assert_eq "$(sha256_of "$(state_dir_of)/disk.img")" "$SUM" "sha256 of the destin
 say "without a server at that address"
 mount_clonefs "$URL/disk.raw"
 assert_eq "$(status_field source_state)" unused "source_state"
-assert_eq "$(status_field hydration)" done "hydration"
+assert_eq "$(status_field hydration)" "done" "hydration"
 assert_eq "$(sha256_of "$(image_of)")" "$SUM" "sha256 of the image mounted again"
 printf changed | dd of="$(image_of)" bs=1 seek=12345 conv=notrunc,fsync status=none
 umount_clonefs

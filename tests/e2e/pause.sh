@@ -46,7 +46,7 @@ assert_eq "$(server_count)" 25 "requests during the pause"
 say "resume goes on"
 "$CLONECTL" resume "$T/mnt"
 wait_hydrated
-assert_eq "$(status_field hydration)" done "hydration"
+assert_eq "$(status_field hydration)" "done" "hydration"
 assert_eq "$(status_field regions_committed)" "$(status_field regions_total)" "committed regions"
 umount_clonefs
 assert_same_file "$(state_dir_of)/disk.img" "$T/www/disk.raw"
