@@ -1,0 +1,163 @@
+#include "core/metadata/bitset.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/base/cleanup.h"
+#include "core/metadata/array.h"
+
+#define READ_BATCH 64u
+
+uint32_t bitset_nr_arrays(uint64_t nr_regions)
+{
+	return (uint32_t)((nr_regions + REGIONS_PER_ARRAY - 1) / REGIONS_PER_ARRAY);
+}
+
+uint64_t bitset_last_word_mask(uint64_t nr_regions)
+{
+	unsigned int rest = (unsigned int)(nr_regions % REGIONS_PER_WORD);
+
+	return rest ? (UINT64_C(1) << rest) - 1 : UINT64_MAX;
+}
+
+int bitset_init(struct bitset *bitset, uint64_t nr_regions)
+{
+	*bitset = (struct bitset){
+	        .nr_regions = nr_regions,
+	        .nr_words = (nr_regions + REGIONS_PER_WORD - 1) / REGIONS_PER_WORD,
+	        .nr_arrays = bitset_nr_arrays(nr_regions),
+	};
+	bitset->arrays = calloc(bitset->nr_arrays, sizeof(*bitset->arrays));
+	return bitset->arrays ? 0 : -ENOMEM;
+}
+
+void bitset_fini(struct bitset *bitset)
+{
+	free(bitset->arrays);
+	bitset->arrays = NULL;
+	btree_fini(&bitset->tree);
+}
+
+struct loading {
+	struct bitset *bitset;
+	struct usage *usage;
+	struct damage_sink *sink;
+	uint64_t root;
+};
+
+/* Place 0 (the superblock) stands for "unknown" in a thorough check: no array block can be there.
+ */
+static int take_array(void *user, uint64_t key, uint64_t value)
+{
+	struct loading *loading = user;
+	int r = usage_claim(loading->usage, value, USAGE_ARRAY, loading->root, loading->sink);
+
+	if (r < 0)
+		return usage_skip(loading->usage, loading->sink, r);
+	loading->bitset->arrays[key] = value;
+	return 0;
+}
+
+int bitset_load(struct bitset *bitset, struct block_io *io, uint64_t root, struct usage *usage,
+                struct damage_sink *sink)
+{
+	struct loading loading = {bitset, usage, sink, root};
+	const struct btree_kind kind = {
+	        .role = USAGE_BITSET_NODE,
+	        .value_size = BITSET_VALUE_SIZE,
+	        .end_key = bitset->nr_arrays,
+	        .dense = true,
+	};
+
+	return btree_load(&bitset->tree, io, root, &kind, usage, sink, take_array, &loading);
+}
+
+/* Array blocks from @index on that are neighbours on disk. */
+static uint32_t neighbours(const struct bitset *bitset, uint32_t index)
+{
+	uint32_t nr = 1;
+
+	while (nr < READ_BATCH && index + nr < bitset->nr_arrays &&
+	       bitset->arrays[index + nr] == bitset->arrays[index] + nr)
+		nr++;
+	return nr;
+}
+
+static void hand_out(const struct bitset *bitset, uint32_t index, const union metadata_block *block,
+                     struct damage_sink *sink, bitset_words_fn *take, void *user)
+{
+	uint32_t nr = array_nr_words(bitset->nr_words, index);
+	uint64_t words[ARRAY_WORDS];
+
+	for (uint32_t i = 0; i < nr; i++)
+		words[i] = array_word(block, i);
+	if (index + 1 == bitset->nr_arrays) {
+		uint64_t mask = bitset_last_word_mask(bitset->nr_regions);
+
+		if ((words[nr - 1] & ~mask) && sink->thorough)
+			damage_text(sink, -EINVAL, bitset->arrays[index],
+			            "bits behind the last region", "zeros", "ones");
+		words[nr - 1] &= mask;
+	}
+	take(user, (uint64_t)index * ARRAY_WORDS, words, nr);
+}
+
+int bitset_read_array(const struct bitset *bitset, struct block_io *io, uint32_t index,
+                      union metadata_block *ret_block, struct damage_sink *sink)
+{
+	uint64_t place = bitset->arrays[index];
+	int r = block_read(io, BLOCK_ARRAY, place, ret_block, sink);
+
+	return r < 0 ? r
+	             : array_check(place, ret_block, array_nr_words(bitset->nr_words, index), sink);
+}
+
+/* Verifies array block @index, which is in @block unless the read of its batch failed. */
+static int take_one(const struct bitset *bitset, struct block_io *io, uint32_t index,
+                    union metadata_block *block, bool is_read, struct damage_sink *sink,
+                    bitset_words_fn *take, void *user)
+{
+	uint64_t place = bitset->arrays[index];
+	int r = 0;
+
+	if (!is_read)
+		r = block_read(io, BLOCK_ARRAY, place, block, sink);
+	else
+		r = block_verify(BLOCK_ARRAY, place, block, sink);
+	if (r == 0)
+		r = array_check(place, block, array_nr_words(bitset->nr_words, index), sink);
+	if (r == 0)
+		hand_out(bitset, index, block, sink, take, user);
+	return r;
+}
+
+int bitset_read_words(const struct bitset *bitset, struct block_io *io, struct usage *usage,
+                      struct damage_sink *sink, bitset_words_fn *take, void *user)
+{
+	CF_AUTO_FREE union metadata_block *batch = malloc(READ_BATCH * sizeof(*batch));
+	uint32_t nr;
+
+	if (!batch)
+		return -ENOMEM;
+	for (uint32_t index = 0; index < bitset->nr_arrays; index += nr) {
+		bool is_read;
+
+		nr = neighbours(bitset, index);
+		if (bitset->arrays[index] == SUPERBLOCK_BLOCK) {
+			nr = 1;
+			continue;
+		}
+		is_read = block_io_pread(io, batch, (size_t)nr * METADATA_BLOCK_SIZE,
+		                         bitset->arrays[index] * METADATA_BLOCK_SIZE) == 0;
+		for (uint32_t i = 0; i < nr; i++) {
+			int r = take_one(bitset, io, index + i, &batch[i], is_read, sink, take,
+			                 user);
+
+			if (r < 0 && usage)
+				r = usage_skip(usage, sink, r);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
