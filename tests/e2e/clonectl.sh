@@ -33,7 +33,6 @@ exits 0 "$CLONECTL" version
 assert_contains "$TEXT" "$("$MOUNT_CLONEFS" -V | grep -o '[0-9.]*$')" "the version"
 exits 1 "$CLONECTL" check "$T/none"
 exits 1 "$CLONECTL" dump "$T/none"
-exits 0 "$CLONECTL" wait --exit "$T/state/mnt"
 
 mount_clonefs "$URL/disk.raw" "$T/mnt" hydration_batch_size=1
 NAME=$(clone_name "$T/mnt")
@@ -100,10 +99,10 @@ printf x | dd of="$(image_of)" bs=1 seek=20000000 conv=notrunc status=none
 exits 0 "$CLONECTL" flush "$T/mnt"
 assert_eq "$(status_field regions_committed)" "$(status_field regions_hydrated)" "committed after flush"
 assert_eq "$(status_field modified)" true "modified after a write"
-exits 0 "$CLONECTL" set hydration_batch_size=4 timeout=7s "$T/mnt"
+exits 0 "$CLONECTL" set "$T/mnt" hydration_batch_size=4 timeout=7s
 assert_eq "$(status_field hydration_batch_size)" 4 "hydration_batch_size after set"
-exits 2 "$CLONECTL" set hydration_batch_size=many "$T/mnt"
-exits 2 "$CLONECTL" set no_such_setting=1 "$T/mnt"
+exits 2 "$CLONECTL" set "$T/mnt" hydration_batch_size=many
+exits 2 "$CLONECTL" set "$T/mnt" no_such_setting=1
 
 say "check and dump of metadata in use"
 exits 0 "$CLONECTL" check "$STATE/metadata"

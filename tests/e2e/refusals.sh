@@ -40,9 +40,9 @@ refused_with status '"status":403' 403
 refused_with status '"status":401' 401
 refused_with status '"status":503' 503
 refused_with status '"status":410' 410
-refused_with wrong_start '' "Content-Range"
-refused_with gzip_encoding '' "gzip"
-refused_with multipart '' "multipart"
+refused_with wrong_start '' "another part"
+refused_with gzip_encoding '' "encoded"
+refused_with multipart '' "several parts"
 refused_with captive_portal '' "range"
 refused_with redirect '' "redirect"
 refused_with no_answer '' "within"
@@ -72,7 +72,7 @@ truncate -s 4096 "$T/small.meta"
 refused 1 "$T/small.meta" "$URL/disk.raw" "metadata=$T/small.meta"
 # More than 2^31 regions.
 if truncate -s 9T "$T/huge.raw" 2>/dev/null; then
-	refused 1 "8K" "$T/huge.raw" "region_size=4K"
+	refused 1 "8192" "$T/huge.raw" "region_size=4K"
 fi
 
 say "wrong usage"
