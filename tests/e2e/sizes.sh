@@ -20,8 +20,8 @@ try_size() {
 	last=$(tail -c 1 "$point/$name" | od -An -tx1)
 	assert_eq "$last" "$(tail -c 1 "$T/www/$name" | od -An -tx1)" "the last byte of $size"
 	cp "$T/www/$name" "$T/expected"
-	printf Z | tee >(dd of="$T/expected" bs=1 seek=$((size - 1)) conv=notrunc status=none) |
-		dd of="$point/$name" bs=1 seek=$((size - 1)) conv=notrunc,fsync status=none
+	printf Z | dd of="$T/expected" bs=1 seek=$((size - 1)) conv=notrunc status=none
+	printf Z | dd of="$point/$name" bs=1 seek=$((size - 1)) conv=notrunc,fsync status=none
 	"$CLONECTL" resume "$point"
 	wait_hydrated "$point"
 	assert_same_file "$point/$name" "$T/expected"
@@ -45,7 +45,6 @@ say "a short last region is covered by a write to the end: no fetch"
 mount_clonefs "$URL/3000001.raw" "$T/mnt" no_hydration 2>/dev/null
 start=$((3000001 / 65536 * 65536))
 server_mark
-tail -c +$((start + 1)) "$T/www/513.raw" >/dev/null
 head -c $((3000001 - start)) /dev/zero |
 	dd of="$(image_of "$T/mnt" 3000001.raw)" oflag=seek_bytes seek="$start" bs=64K conv=notrunc,fsync \
 		iflag=fullblock status=none
@@ -61,7 +60,7 @@ dd if="$T/www/3000001.raw" of="$T/www/large.raw" bs=1 count=600 seek=1073741700 
 touch -d '2020-09-13 12:26:40 UTC' "$T/www/large.raw"
 mount_clonefs "$URL/large.raw" "$T/mnt" \
 	"region_size=1G,no_hydration,state_dir=$T/state/large" 2>/dev/null
-server_control '{"rate":8388608}' >/dev/null
+server_control '{"rate":262144}' >/dev/null
 server_mark
 assert_same_range "$(image_of "$T/mnt" large.raw)" "$T/www/large.raw" 655360000 4096
 assert_eq "$(status_field regions_hydrated)" 0 "regions there when the reader has its answer"
