@@ -112,9 +112,15 @@ struct source_ops {
 	/* From now on every reply is held against @identity (copied). */
 	void (*pin)(struct source *source, const struct source_identity *identity);
 	void (*submit)(struct source *source, struct source_request *req);
-	/* done() follows soon, with SOURCE_CANCELLED or with what happened before. */
+	/*
+	 * done() follows soon, with SOURCE_CANCELLED or with what happened before. May come until
+	 * done() has returned; then it is harmless.
+	 */
 	void (*cancel)(struct source *source, struct source_request *req);
-	/* After a data() that returned false. Harmless at any other time before done(). */
+	/*
+	 * After a data() that returned false; it may come before that data() has returned, and
+	 * counts then too. Harmless at any other time until done() has returned.
+	 */
 	void (*resume)(struct source *source, struct source_request *req);
 	void (*configure)(struct source *source, const struct source_limits *limits);
 	/* Cancels what is left; when it returns all done() have been called and threads are gone.
@@ -127,5 +133,15 @@ struct source {
 	const struct source_ops *ops;
 	char *shown; /* URL or path without secrets, for messages; owned by the backend */
 };
+
+/* What callers use: the table's functions, with the contract checked. Close takes NULL. */
+int source_probe(struct source *source, uint64_t timeout_ms, struct source_probe *ret_probe,
+                 struct cf_error *err);
+void source_pin(struct source *source, const struct source_identity *identity);
+void source_submit(struct source *source, struct source_request *req);
+void source_cancel(struct source *source, struct source_request *req);
+void source_resume(struct source *source, struct source_request *req);
+void source_configure(struct source *source, const struct source_limits *limits);
+void source_close(struct source *source);
 
 #endif

@@ -1,0 +1,64 @@
+/*
+ * One budget of memory for everything that holds data: pieces on their way to the destination,
+ * parked writes, replies. At its limit background stops first, then read-ahead, then the thread
+ * that brings another write waits; pieces that somebody waits for always have a reserve of their
+ * own, so that what is parked can get on.
+ *
+ * Replies are counted but never refused: readers are few (the kernel limits them), and one who is
+ * refused could only be failed.
+ *
+ * All functions want the image's lock.
+ */
+#ifndef CLONEFS_ENGINE_BUDGET_H
+#define CLONEFS_ENGINE_BUDGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/mutex.h"
+
+#define BUDGET_LIMIT   ((size_t)48 << 20)
+#define BUDGET_RESERVE ((size_t)8 << 20)
+
+enum budget_use {
+	BUDGET_FOREGROUND, /* pieces that somebody waits for */
+	BUDGET_READAHEAD,
+	BUDGET_BACKGROUND,
+	BUDGET_WRITE,
+	BUDGET_REPLY,
+	BUDGET_NR_USES
+};
+
+struct budget {
+	size_t used[BUDGET_NR_USES];
+	size_t total;
+	size_t piece_size;
+	void *free_pieces;    /* pool: the first word of each points to the next */
+	size_t nr_free;       /* pieces in the pool */
+	struct cf_cond room;  /* signalled when writes may go on */
+	unsigned int waiting; /* threads in budget_wait_write_locked() */
+};
+
+void budget_init(struct budget *budget, size_t piece_size);
+void budget_fini(struct budget *budget);
+
+/* May @use have @bytes more? */
+bool budget_has_room_locked(const struct budget *budget, enum budget_use use, size_t bytes);
+
+void budget_charge_locked(struct budget *budget, enum budget_use use, size_t bytes);
+void budget_release_locked(struct budget *budget, enum budget_use use, size_t bytes);
+
+/* A buffer of piece_size bytes, charged to @use; NULL: no room (or no memory). */
+unsigned char *budget_get_piece_locked(struct budget *budget, enum budget_use use);
+void budget_put_piece_locked(struct budget *budget, enum budget_use use, unsigned char *piece);
+
+/*
+ * Charges @bytes to BUDGET_WRITE, waiting (with @lock let go) until there is room or *@stop.
+ * A write larger than all the room there is passes when no other one is charged.
+ * False: *@stop.
+ */
+bool budget_wait_write_locked(struct budget *budget, size_t bytes, struct cf_mutex *lock,
+                              const bool *stop) CF_REQUIRES(lock);
+
+#endif

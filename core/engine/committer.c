@@ -1,0 +1,217 @@
+/*
+ * A commit: freeze the sets (pre_commit), sync the destination, write the metadata. In that order,
+ * because no bit may reach the disk before its data, and because what is marked after the freeze
+ * belongs to the next one. A request is a ticket for the first commit that *starts* after it came:
+ * tickets are collected at the start, and those that come later share the next.
+ */
+#include "core/engine/committer.h"
+
+#include <errno.h>
+
+#include "core/engine/events.h"
+#include "core/engine/mode.h"
+#include "core/engine/request.h"
+
+#define TIMER_MS UINT64_C(1000)
+
+void committer_init(struct committer *committer)
+{
+	*committer = (struct committer){0};
+	cf_cond_init(&committer->wake);
+	list_init(&committer->tickets);
+}
+
+void committer_fini(struct committer *committer)
+{
+	cf_cond_fini(&committer->wake);
+}
+
+void committer_add_locked(struct image *img, struct image_request *req)
+{
+	if (image_mode(img) != IMAGE_RW) {
+		/* A pause has nothing to commit then; a flush has failed. */
+		request_end_locked(img, req, req->kind == REQUEST_PAUSE ? 0 : -EIO);
+		return;
+	}
+	list_add_tail(&img->committer.tickets, &req->link);
+	cf_cond_signal(&img->committer.wake);
+}
+
+void committer_want_locked(struct image *img)
+{
+	img->committer.wanted = true;
+	cf_cond_signal(&img->committer.wake);
+}
+
+void committer_note_change_locked(struct image *img)
+{
+	if (img->committer.dirty)
+		return;
+	img->committer.dirty = true;
+	cf_cond_signal(&img->committer.wake);
+}
+
+static void freeze_written(void *user)
+{
+	struct image *img = user;
+
+	written_freeze(&img->written);
+}
+
+static void forget_frozen(struct image *img)
+{
+	metadata_bitmap_lock(img->metadata);
+	written_forget_frozen(&img->written);
+	metadata_bitmap_unlock(img->metadata);
+}
+
+/* 0, or the error; *@ret_synced: the destination's part was done, or not begun. */
+static int commit(struct image *img, bool *ret_synced, struct cf_error *err)
+{
+	bool changed = metadata_changed_this_transaction(img->metadata);
+	int r = 0;
+
+	*ret_synced = true;
+	if (changed) {
+		r = metadata_pre_commit(img->metadata, freeze_written, img);
+		if (r < 0)
+			return cf_error_errno(err, r, "the changed regions could not be frozen");
+	} else {
+		metadata_bitmap_lock(img->metadata);
+		freeze_written(img);
+		metadata_bitmap_unlock(img->metadata);
+	}
+	r = store_sync(&img->store);
+	if (r < 0) {
+		*ret_synced = false;
+		return cf_error_errno(err, r, "sync");
+	}
+	if (changed)
+		r = metadata_commit(img->metadata, err);
+	if (r == 0)
+		forget_frozen(img);
+	return r;
+}
+
+static void tell_milestones(struct image *img) CF_IMAGE_LOCKED
+{
+	uint64_t committed = metadata_nr_committed(img->metadata);
+	unsigned int percent = (unsigned int)(committed * 100 / img->geo.nr_regions);
+
+	while (img->committer.percent < percent)
+		events_push_locked(img, IMAGE_EVENT_MILESTONE, ++img->committer.percent, "%s", "");
+}
+
+/* One commit for @tickets; the lock is let go meanwhile. */
+static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
+{
+	struct cf_error err = {0};
+	bool synced;
+	int r;
+
+	image_unlock(img);
+	r = commit(img, &synced, &err);
+	if (r < 0)
+		mode_commit_failed(img,
+		                   synced ? "the metadata could not be written"
+		                          : "the destination could not be synced",
+		                   synced, &err);
+	image_lock(img);
+	if (r < 0)
+		img->committer.last_error = err;
+	tell_milestones(img);
+	for (struct list *link; (link = list_pop(tickets));) {
+		struct image_request *req = list_entry(link, struct image_request, link);
+
+		request_end_locked(img, req, r < 0 ? -EIO : 0);
+		request_release_locked(img, req);
+	}
+}
+
+static void take_tickets(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
+{
+	list_splice_tail(tickets, &img->committer.tickets);
+	list_for_each(link, tickets)
+		request_hold_locked(img, list_entry(link, struct image_request, link));
+}
+
+static void refuse_tickets(struct image *img) CF_IMAGE_LOCKED
+{
+	for (struct list *link; (link = list_pop(&img->committer.tickets));)
+		committer_add_locked(img, list_entry(link, struct image_request, link));
+}
+
+/* Waits until there is something to commit. */
+static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
+{
+	struct committer *committer = &img->committer;
+
+	for (;;) {
+		uint64_t due_ns = ns_after(committer->last_ns, TIMER_MS);
+
+		if (!list_is_empty(&committer->tickets) || committer->wanted || committer->stop)
+			return;
+		if (!committer->dirty)
+			cf_cond_wait(&committer->wake, &img->lock);
+		else if (clock_monotonic_ns() >= due_ns)
+			return;
+		else
+			(void)cf_cond_wait_until(&committer->wake, &img->lock, due_ns);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct image *img = arg;
+	struct committer *committer = &img->committer;
+	bool last = false;
+
+	image_lock(img);
+	committer->last_ns = clock_monotonic_ns();
+	while (!last) {
+		struct list tickets = LIST_INIT(tickets);
+
+		wait_for_work(img);
+		last = committer->stop;
+		committer->wanted = false;
+		committer->dirty = false;
+		if (image_mode(img) == IMAGE_RW) {
+			take_tickets(img, &tickets);
+			run_commit(img, &tickets);
+		} else {
+			refuse_tickets(img);
+		}
+		committer->last_ns = clock_monotonic_ns();
+		image_unlock(img);
+		image_lock(img);
+	}
+	image_unlock(img);
+	return NULL;
+}
+
+int committer_start(struct image *img)
+{
+	int r = pthread_create(&img->committer.thread, NULL, run, img);
+
+	img->committer.started = r == 0;
+	return -r;
+}
+
+int committer_stop(struct image *img, struct cf_error *err)
+{
+	int r = 0;
+
+	if (img->committer.started) {
+		image_lock(img);
+		img->committer.stop = true;
+		cf_cond_signal(&img->committer.wake);
+		image_unlock(img);
+		(void)pthread_join(img->committer.thread, NULL);
+		img->committer.started = false;
+	}
+	image_lock(img);
+	if (image_mode(img) != IMAGE_RW)
+		r = cf_error_set(err, -EIO, "nothing could be committed: %s", img->mode_why);
+	image_unlock(img);
+	return r;
+}

@@ -1,0 +1,23 @@
+/*
+ * The committer's thread: commits, one at a time, and what follows when one fails. All syncs are
+ * made here.
+ */
+#ifndef CLONEFS_ENGINE_COMMITTER_H
+#define CLONEFS_ENGINE_COMMITTER_H
+
+#include "core/engine/engine_internal.h"
+
+void committer_init(struct committer *committer);
+void committer_fini(struct committer *committer);
+int committer_start(struct image *img);
+/* A last commit, then the thread ends. 0, or why that commit (or an earlier one) failed. */
+int committer_stop(struct image *img, struct cf_error *err);
+
+/* @req is answered by the next commit that starts. */
+void committer_add_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
+/* A commit nobody waits for. */
+void committer_want_locked(struct image *img) CF_IMAGE_LOCKED;
+/* Bits were set: there is a commit within a second. */
+void committer_note_change_locked(struct image *img) CF_IMAGE_LOCKED;
+
+#endif

@@ -1,0 +1,355 @@
+/*
+ * The engine's state in one place, for the files of this folder. Prototypes are in the header of
+ * the file that has the function.
+ *
+ * One lock, image->lock, protects all scheduling state: inflight table, fetches, requests, budget,
+ * queues. It is held for table work and for copying bytes that arrived, never across I/O, and only
+ * short locks are taken inside: metadata's bitmap lock and what a backend's submit, cancel and
+ * resume take. Functions ending in _locked want it. Locks: docs/locking.md.
+ */
+#ifndef CLONEFS_ENGINE_INTERNAL_H
+#define CLONEFS_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/clock.h"
+#include "core/base/geometry.h"
+#include "core/base/mutex.h"
+#include "core/engine/budget.h"
+#include "core/engine/image.h"
+#include "core/engine/list.h"
+#include "core/engine/source.h"
+#include "core/engine/store.h"
+#include "core/engine/written.h"
+#include "core/metadata/metadata.h"
+
+#define NEVER_NS UINT64_MAX
+
+/* Pieces are what is buffered and handed to the writers: a region, or part of a larger one. */
+#define PIECE_SIZE_MAX (UINT64_C(128) << 10)
+
+/* ---- inflight.c: regions that are missing and wanted ---- */
+
+enum piece_state {
+	PIECE_EMPTY,
+	PIECE_FILLING, /* has a buffer; `filled` bytes of it are there */
+	PIECE_QUEUED,  /* whole, waits for a writer */
+	PIECE_WRITING, /* in a writer's hands */
+	PIECE_STORED,  /* in the destination */
+};
+
+struct piece {
+	struct list queue_link; /* in writers->pieces while QUEUED */
+	struct list waits;      /* read_part.link */
+	struct entry *entry;    /* the one it is part of */
+	unsigned char *buf;     /* owned, from the budget; FILLING to WRITING */
+	uint32_t filled;
+	enum piece_state state;
+	enum budget_use use; /* what buf is charged to */
+};
+
+struct entry {
+	struct entry *next_in_bucket;
+	struct list link; /* in inflight->entries */
+	uint64_t region;
+	uint64_t cursor; /* where the first reader's piece begins, bytes */
+	struct list parked;   /* parked.link: writes that wait for the region */
+	uint32_t nr_pieces;
+	uint32_t nr_filled;   /* QUEUED, WRITING or STORED, while kept */
+	uint32_t nr_stored;   /* STORED, while kept */
+	uint32_t nr_in_hands; /* WRITING */
+	uint32_t nr_waits;    /* in all pieces */
+	/* Pieces go to the destination. Otherwise bytes only answer readers, and the entry ends
+	 * without its bit. */
+	bool keep;
+	bool taken;      /* a whole-region change owns it (R3) */
+	bool background; /* counted in inflight->nr_background */
+	struct piece pieces[];
+};
+
+struct inflight {
+	struct entry **buckets; /* owned */
+	struct list entries;
+	uint64_t nr_entries;
+	uint64_t nr_background;
+	struct cf_cond owners; /* a taken entry ended, or has no piece in a writer's hands now */
+};
+
+/* ---- fetch.c: requests to the source ---- */
+
+#define FETCH_NR_CLASSES 3
+
+struct fetch {
+	struct source_request req; /* while running */
+	struct image *img;
+	struct list link; /* in fetches->queued[class] or ->running */
+	enum source_class class;
+	uint64_t start, end; /* all it was made for, bytes */
+	uint64_t pos;        /* the next byte it brings */
+	uint64_t attempt_pos; /* where this attempt began */
+	uint64_t not_before_ns;
+	uint64_t submitted_ns;
+	uint64_t first_byte_ns; /* 0: none yet */
+	unsigned int attempts;  /* in a row without a byte */
+	bool running;
+	bool joined;    /* a reader waits for some of it: its pieces count as foreground */
+	bool stalled;   /* data() was refused for want of room */
+	bool cancelled; /* source_cancel() was called; brings nothing any more */
+	bool fresh;     /* confirms a change on a connection of its own */
+	bool is_probe;  /* only asks whether the source is there */
+};
+
+struct fetches {
+	struct list queued[FETCH_NR_CLASSES];
+	struct list running;
+	unsigned int nr_running[FETCH_NR_CLASSES];
+	unsigned int nr_queued[FETCH_NR_CLASSES];
+	unsigned int nr_stalled;
+	uint64_t hold_until_ns; /* Retry-After: nothing is sent before */
+	uint64_t nr_requests;
+	uint64_t nr_bytes;
+};
+
+/* ---- pacing.c: what the connections can do ---- */
+
+#define PACING_SECONDS 11
+
+struct pacing {
+	uint64_t first_byte_ns; /* smoothed time to the first byte, foreground; 0 unknown */
+	uint64_t calm_ns;       /* the same while things are calm: a slowly rising minimum */
+	uint64_t byte_rate;     /* of one connection, bytes per second; 0 unknown */
+	unsigned int background_limit; /* requests at a time */
+	uint64_t adapted_ns;
+	struct {
+		uint64_t second;
+		uint64_t bytes;
+	} seconds[PACING_SECONDS]; /* ring: what arrived lately */
+};
+
+/* ---- outage.c: is the source there? ---- */
+
+struct outage {
+	enum image_source_state state;
+	uint64_t last_byte_ns;
+	uint64_t since_ns;      /* unreachable: when it was declared */
+	uint64_t silent_ns;     /* unreachable: from when on nothing came */
+	uint64_t next_probe_ns; /* when a miss (unreachable) or a probe may ask again */
+	bool probing;           /* a probe fetch exists */
+	char why[256];          /* the last failure */
+};
+
+/* ---- readahead.c ---- */
+
+#define READAHEAD_NR_STREAMS 8
+
+struct stream {
+	bool active;
+	uint64_t begin;    /* where the run of reads began */
+	uint64_t next;     /* behind the last byte read */
+	uint64_t ahead;    /* behind the last byte asked for */
+	unsigned int nr_reads;
+	uint64_t used;     /* counts up: the least recently used one is replaced */
+	/* A hit that contains this byte moves the stream on; UINT64_MAX: none. Read without lock. */
+	_Atomic uint64_t trigger;
+};
+
+struct readahead {
+	struct stream streams[READAHEAD_NR_STREAMS];
+	uint64_t clock;
+};
+
+/* ---- hydrator.c ---- */
+
+struct hydrator {
+	pthread_t thread;
+	bool started;
+	bool stop;
+	struct cf_cond wake;
+	uint64_t wake_ns; /* when it wakes by itself */
+	uint64_t cursor;  /* region where background goes on */
+	bool paused;
+	bool off;                 /* closing: no background any more */
+	struct list pauses;       /* requests: answered when no background is in flight */
+	uint64_t failed_until_ns; /* background holds off after a failure nobody waited for */
+	unsigned int failures;
+	int64_t tokens;      /* bytes that background may ask for now; may be negative */
+	uint64_t tokens_ns;  /* when they were counted */
+	int no_space;        /* negative errno of the destination, 0: fine */
+	uint64_t next_try_ns; /* no_space: when one region is tried */
+};
+
+/* ---- writers.c ---- */
+
+#define WRITERS_NR_THREADS 4
+
+struct writers {
+	pthread_t threads[WRITERS_NR_THREADS];
+	unsigned int nr_threads;
+	unsigned int nr_idle;
+	unsigned int nr_busy;
+	bool stop;
+	struct cf_cond work;
+	struct list locals; /* image_request.local_link: reads of the destination */
+	struct list parked; /* parked.link: writes whose region is hydrated */
+	struct list pieces; /* piece.queue_link */
+};
+
+/* ---- committer.c ---- */
+
+struct committer {
+	pthread_t thread;
+	bool started;
+	bool stop;
+	struct cf_cond wake;
+	struct list tickets; /* image_request.link: for the next commit */
+	bool wanted;         /* a commit nobody waits for */
+	bool dirty;          /* bits were set since the last commit began */
+	bool running;
+	uint64_t last_ns;    /* when the last commit ended */
+	unsigned int percent; /* the last milestone */
+	struct cf_error last_error;
+};
+
+/* ---- events.c ---- */
+
+struct events {
+	struct list queue; /* owned; emitted in order by the hydrator's thread */
+};
+
+/* ---- request.c ---- */
+
+enum request_kind { REQUEST_READ, REQUEST_CHANGE, REQUEST_FLUSH, REQUEST_PAUSE };
+
+enum read_part_state {
+	PART_WAITING, /* in a piece's waits */
+	PART_LOCAL,   /* is to be read from the destination */
+	PART_READING, /* is being read from it */
+	PART_DONE,
+};
+
+/* What a read wants from one piece. */
+struct read_part {
+	struct list link; /* in piece->waits */
+	struct image_request *req;
+	struct piece *piece; /* while WAITING */
+	uint64_t offset;     /* in the image */
+	uint32_t length;
+	uint32_t got; /* bytes that are in the reply */
+	enum read_part_state state;
+};
+
+enum parked_state { PARKED_NONE, PARKED_WAITING, PARKED_READY, PARKED_WRITING, PARKED_DONE };
+
+/* Part of a region that a change waits to write until the region is hydrated. */
+struct parked {
+	struct list link; /* in entry->parked, then in writers->parked */
+	struct image_request *req;
+	uint64_t offset;
+	size_t length;
+	unsigned char *data; /* owned, charged to BUDGET_WRITE; NULL: zeros */
+	enum parked_state state;
+};
+
+struct image_request {
+	atomic_uint refs;
+	struct image *img; /* not touched once it ended and was let go */
+	enum request_kind kind;
+	image_done_fn *done;
+	void *user;
+
+	/* The rest is protected by img->lock. */
+	struct list link;         /* img->ended, committer->tickets, hydrator->pauses */
+	struct list waiting_link; /* img->waiting: it depends on the source */
+	uint64_t arrived_ns;
+	bool ended; /* its answer is decided */
+	int error;
+	unsigned int hands; /* who uses its buffers now */
+	unsigned int open;  /* parts that are not done */
+
+	uint64_t offset;
+	size_t length;
+	unsigned char *buf; /* owned: the reply; made when its first bytes are there */
+	size_t charged_reply;
+	size_t charged_write;
+	struct list local_link; /* in writers->locals */
+	bool local_busy;        /* a thread is (or will be) in read_local_parts() */
+
+	struct parked parked[2];
+	uint32_t nr_parts;
+	struct read_part parts[];
+};
+
+/* ---- image.c ---- */
+
+struct image {
+	/* Constant while open. */
+	struct geometry geo;
+	uint32_t piece_size;
+	struct metadata *metadata; /* borrowed */
+	struct store store;
+	struct source *source; /* borrowed; NULL: none */
+	struct image_callbacks callbacks;
+	void *callbacks_user;
+	bool read_only;
+
+	/* Read without a lock by reads that hit. */
+	atomic_int mode;      /* enum image_mode; release: who sees ro sees the lost set */
+	atomic_uint epoch;    /* odd: bits are being reloaded; changes when they were */
+	atomic_bool stopped;  /* image_stop() was called */
+	struct written written; /* metadata's bitmap lock; constant once mode is not rw */
+
+	struct cf_mutex modify_lock; /* held while first_modify() runs */
+	atomic_bool modified;
+
+	struct cf_mutex lock; /* protects all below */
+	bool stopping;        /* the same as stopped, for waits under the lock */
+	struct image_settings settings;
+	struct list ended;   /* requests whose done() is to be called */
+	struct list waiting; /* requests that depend on the source, by arrival */
+	unsigned int nr_finishing; /* threads that call done() */
+	struct cf_cond changed; /* epoch got even, nr_finishing, fetches or hands got 0 */
+	struct budget budget;
+	struct inflight inflight;
+	struct fetches fetches;
+	struct pacing pacing;
+	struct outage outage;
+	struct readahead readahead;
+	struct hydrator hydrator;
+	struct writers writers;
+	struct committer committer;
+	struct events events;
+	char mode_why[256]; /* why it is not rw */
+};
+
+#define CF_IMAGE_LOCKED CF_REQUIRES(&img->lock)
+
+static inline enum image_mode image_mode(const struct image *img)
+{
+	return (enum image_mode)atomic_load_explicit(&img->mode, memory_order_acquire);
+}
+
+static inline bool image_is_stopped(const struct image *img)
+{
+	return atomic_load_explicit(&img->stopped, memory_order_relaxed);
+}
+
+static inline uint64_t ns_after(uint64_t base_ns, uint64_t ms)
+{
+	return ms > (NEVER_NS - base_ns) / CF_NS_PER_MS ? NEVER_NS : base_ns + ms * CF_NS_PER_MS;
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+#endif

@@ -1,0 +1,487 @@
+/*
+ * The owner rule. An unhydrated region has at most one owner: its entry here. Only the owner
+ * writes the region's range of the destination, and only the owner sets its bit.
+ *
+ * R1  Who saw the bit clear tests it again under the lock before making an entry.
+ * R2  No byte from a source is ever written to a region whose bit is set.
+ * R3  A whole-region change takes the entry over: pieces not yet with a writer are dropped, one in
+ *     a writer's hands is waited for; then it writes, sets the bit, and readers that wait are
+ *     answered from the destination (takeover.c).
+ * R4  The bit is set after the last pwrite of the region returned; the entry goes away after that.
+ * R5  (For partial writes in place, which do not exist yet: valid sectors win over the reply.)
+ * R6  Two requests for the same bytes may run; they share the entry. What a piece takes are the
+ *     bytes at its `filled` mark, whoever brings them; everything else is dropped. So a broken
+ *     request goes on where it stopped and a second one hurts nobody.
+ * R7  A run of zeros from the source is punched or written, never just left out (writers.c).
+ * R8  An entry that ends without its bit goes away only after its last piece in a writer's hands
+ *     has returned; the region is missing again, and who still waits is fetched for anew.
+ *
+ * An entry is kept (its pieces go to the destination), not kept (full disk, mode ro, given up: bytes
+ * only answer readers), or taken (a change owns it). The bit is set in the same critical section
+ * in which the entry leaves the table, so that bytes that come find either of the two.
+ */
+#include "core/engine/inflight.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/engine/committer.h"
+#include "core/engine/cover.h"
+#include "core/engine/fetch.h"
+#include "core/engine/hydrator.h"
+#include "core/engine/request.h"
+#include "core/engine/writers.h"
+
+#define NR_BUCKETS 8192u
+/* Requests at a time for one entry that needs several. */
+#define FETCHES_PER_ENTRY 4
+
+int inflight_init(struct inflight *inflight)
+{
+	*inflight = (struct inflight){.buckets = calloc(NR_BUCKETS, sizeof(struct entry *))};
+	list_init(&inflight->entries);
+	cf_cond_init(&inflight->owners);
+	return inflight->buckets ? 0 : -ENOMEM;
+}
+
+void inflight_fini(struct inflight *inflight)
+{
+	free(inflight->buckets);
+	inflight->buckets = NULL;
+	cf_cond_fini(&inflight->owners);
+}
+
+static struct entry **bucket_of(const struct image *img, uint64_t region)
+{
+	return &img->inflight.buckets[region % NR_BUCKETS];
+}
+
+struct entry *inflight_find_locked(const struct image *img, uint64_t region)
+{
+	struct entry *entry = *bucket_of(img, region);
+
+	while (entry && entry->region != region)
+		entry = entry->next_in_bucket;
+	return entry;
+}
+
+struct entry *inflight_add_locked(struct image *img, uint64_t region, bool keep)
+{
+	uint64_t length = geometry_region_length(&img->geo, region);
+	uint32_t nr_pieces = (uint32_t)((length - 1) / img->piece_size + 1);
+	struct entry *entry = calloc(1, sizeof(*entry) + nr_pieces * sizeof(struct piece));
+
+	if (!entry)
+		return NULL;
+	entry->region = region;
+	entry->cursor = geometry_region_start(&img->geo, region);
+	entry->nr_pieces = nr_pieces;
+	entry->keep = keep;
+	list_init(&entry->parked);
+	for (uint32_t i = 0; i < nr_pieces; i++) {
+		list_init(&entry->pieces[i].queue_link);
+		list_init(&entry->pieces[i].waits);
+		entry->pieces[i].entry = entry;
+	}
+	entry->next_in_bucket = *bucket_of(img, region);
+	*bucket_of(img, region) = entry;
+	list_add_tail(&img->inflight.entries, &entry->link);
+	img->inflight.nr_entries++;
+	return entry;
+}
+
+void inflight_set_background_locked(struct image *img, struct entry *entry, bool background)
+{
+	if (entry->background == background)
+		return;
+	entry->background = background;
+	if (background) {
+		img->inflight.nr_background++;
+	} else {
+		img->inflight.nr_background--;
+		hydrator_background_left_locked(img);
+	}
+}
+
+/* Out of the table and freed; nobody waits for it and no piece of it is anywhere. */
+static void entry_free(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
+{
+	struct entry **at = bucket_of(img, entry->region);
+
+	assert(!entry->nr_in_hands && !entry->nr_waits && list_is_empty(&entry->parked));
+	inflight_drop_pieces_locked(img, entry);
+	while (*at != entry)
+		at = &(*at)->next_in_bucket;
+	*at = entry->next_in_bucket;
+	list_remove(&entry->link);
+	img->inflight.nr_entries--;
+	inflight_set_background_locked(img, entry, false);
+	free(entry);
+}
+
+uint64_t inflight_piece_offset(const struct image *img, const struct piece *piece)
+{
+	const struct entry *entry = piece->entry;
+
+	return geometry_region_start(&img->geo, entry->region) +
+	       (uint64_t)(piece - entry->pieces) * img->piece_size;
+}
+
+uint32_t inflight_piece_length(const struct image *img, const struct piece *piece)
+{
+	uint64_t end = geometry_region_end(&img->geo, piece->entry->region);
+
+	return (uint32_t)min_u64(img->piece_size, end - inflight_piece_offset(img, piece));
+}
+
+struct piece *inflight_next_piece_locked(struct image *img, const struct piece *piece)
+{
+	struct entry *entry = piece->entry;
+	uint32_t next = (uint32_t)(piece - entry->pieces) + 1;
+
+	if (next < entry->nr_pieces)
+		return &entry->pieces[next];
+	entry = inflight_find_locked(img, entry->region + 1);
+	return entry ? &entry->pieces[0] : NULL;
+}
+
+static void release_buf(struct image *img, struct piece *piece) CF_IMAGE_LOCKED
+{
+	if (!piece->buf)
+		return;
+	budget_put_piece_locked(&img->budget, piece->use, piece->buf);
+	piece->buf = NULL;
+	fetch_resume_stalled_locked(img);
+}
+
+void inflight_drop_pieces_locked(struct image *img, struct entry *entry)
+{
+	for (uint32_t i = 0; i < entry->nr_pieces; i++) {
+		struct piece *piece = &entry->pieces[i];
+
+		if (piece->state == PIECE_WRITING)
+			continue;
+		list_remove(&piece->queue_link);
+		piece->state = PIECE_EMPTY;
+		piece->filled = 0;
+		release_buf(img, piece);
+	}
+	entry->nr_filled = 0;
+	entry->nr_stored = 0;
+}
+
+/* ---- readers ---- */
+
+void inflight_detach_locked(struct image *img, struct read_part *part)
+{
+	(void)img;
+	assert(part->piece && part->piece->entry->nr_waits);
+	part->piece->entry->nr_waits--;
+	part->piece = NULL;
+	list_remove(&part->link);
+}
+
+/* Copies what [offset, offset + length) has of the bytes that @part wants next. */
+static void part_take(struct image *img, struct read_part *part, uint64_t offset,
+                      const unsigned char *bytes, uint32_t length) CF_IMAGE_LOCKED
+{
+	struct image_request *req = part->req;
+	uint64_t next = part->offset + part->got;
+	uint64_t n;
+
+	if (next < offset || next >= offset + length)
+		return;
+	if (request_reply_locked(img, req) < 0) {
+		request_end_locked(img, req, -ENOMEM);
+		return;
+	}
+	n = min_u64(offset + length, part->offset + part->length) - next;
+	memcpy(req->buf + (next - req->offset), bytes + (next - offset), n);
+	part->got += (uint32_t)n;
+	if (part->got < part->length)
+		return;
+	if (part->piece)
+		inflight_detach_locked(img, part);
+	part->state = PART_DONE;
+	request_part_done_locked(img, req);
+}
+
+void inflight_attach_locked(struct image *img, struct entry *entry, struct read_part *part)
+{
+	uint64_t start = geometry_region_start(&img->geo, entry->region);
+	struct piece *piece = &entry->pieces[(part->offset - start) / img->piece_size];
+
+	if (entry->keep && !entry->taken && piece->state == PIECE_STORED) {
+		part->state = PART_LOCAL;
+		return;
+	}
+	part->state = PART_WAITING;
+	part->piece = piece;
+	list_add_tail(&piece->waits, &part->link);
+	entry->nr_waits++;
+	if (entry->keep && !entry->taken && piece->filled && piece->buf)
+		part_take(img, part, inflight_piece_offset(img, piece), piece->buf, piece->filled);
+}
+
+static void answer_waits(struct image *img, struct piece *piece, uint64_t offset,
+                         const unsigned char *bytes, uint32_t length) CF_IMAGE_LOCKED
+{
+	list_for_each_safe(link, &piece->waits)
+		part_take(img, list_entry(link, struct read_part, link), offset, bytes, length);
+}
+
+/* ---- bytes ---- */
+
+static bool piece_take(struct image *img, struct piece *piece, uint64_t offset,
+                       const unsigned char *bytes, uint32_t length, enum budget_use use)
+        CF_IMAGE_LOCKED
+{
+	uint64_t start = inflight_piece_offset(img, piece);
+	uint64_t next = start + piece->filled;
+	uint32_t n;
+
+	if (piece->state > PIECE_FILLING || next < offset || next >= offset + length)
+		return true;
+	if (piece->state == PIECE_EMPTY) {
+		piece->buf = budget_get_piece_locked(&img->budget, use);
+		if (!piece->buf)
+			return false;
+		piece->use = use;
+		piece->state = PIECE_FILLING;
+	}
+	n = (uint32_t)(offset + length - next);
+	memcpy(piece->buf + piece->filled, bytes + (next - offset), n);
+	piece->filled += n;
+	if (piece->filled == inflight_piece_length(img, piece)) {
+		piece->state = PIECE_QUEUED;
+		piece->entry->nr_filled++;
+		writers_add_piece_locked(img, piece);
+	}
+	return true;
+}
+
+bool inflight_arrive_locked(struct image *img, uint64_t offset, const unsigned char *bytes,
+                            uint32_t length, enum budget_use use)
+{
+	uint64_t region = geometry_region_of(&img->geo, offset);
+	struct entry *entry = inflight_find_locked(img, region);
+	uint64_t start = geometry_region_start(&img->geo, region);
+	struct piece *piece;
+
+	if (!entry || entry->taken)
+		return true;
+	piece = &entry->pieces[(offset - start) / img->piece_size];
+	answer_waits(img, piece, offset, bytes, length);
+	if (entry->keep)
+		return piece_take(img, piece, offset, bytes, length,
+		                  inflight_is_awaited(entry) ? BUDGET_FOREGROUND : use);
+	if (!entry->nr_waits)
+		inflight_settle_locked(img, entry, false);
+	return true;
+}
+
+uint64_t inflight_need_locked(const struct image *img, const struct entry *entry, uint32_t index)
+{
+	const struct piece *piece = &entry->pieces[index];
+	uint64_t need = UINT64_MAX;
+
+	if (entry->taken)
+		return UINT64_MAX;
+	if (entry->keep)
+		return piece->state > PIECE_FILLING
+		               ? UINT64_MAX
+		               : inflight_piece_offset(img, piece) + piece->filled;
+	list_for_each(link, &piece->waits)
+	{
+		const struct read_part *part = list_entry(link, struct read_part, link);
+
+		need = min_u64(need, part->offset + part->got);
+	}
+	return need;
+}
+
+bool inflight_is_awaited(const struct entry *entry)
+{
+	return entry->nr_waits || !list_is_empty(&entry->parked);
+}
+
+bool inflight_region_needs_source_locked(struct image *img, uint64_t region)
+{
+	const struct entry *entry = inflight_find_locked(img, region);
+
+	return entry && !entry->taken && !(entry->keep && entry->nr_filled == entry->nr_pieces);
+}
+
+/* ---- how an entry goes on and ends ---- */
+
+void inflight_stop_keeping_locked(struct image *img, struct entry *entry, int error)
+{
+	entry->keep = false;
+	inflight_drop_pieces_locked(img, entry);
+	if (!error)
+		return;
+	list_for_each_safe(link, &entry->parked)
+		request_end_locked(img, list_entry(link, struct parked, link)->req, error);
+}
+
+/* An entry that is not kept and has no reader: R8. True: it is gone. */
+static bool end_unkept(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
+{
+	if (entry->nr_in_hands)
+		return true;
+	if (list_is_empty(&entry->parked)) {
+		entry_free(img, entry);
+		return true;
+	}
+	/* Writes parked here while it was not kept: the region is fetched anew, to be kept. */
+	inflight_drop_pieces_locked(img, entry);
+	entry->keep = true;
+	return false;
+}
+
+/* Readers first, then the rest of the region, from the first reader's piece on and around. */
+static void ask_for_rest(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
+{
+	uint64_t start = geometry_region_start(&img->geo, entry->region);
+	uint64_t end = geometry_region_end(&img->geo, entry->region);
+	enum source_class class = !list_is_empty(&entry->parked) ? SOURCE_FOREGROUND
+	                          : entry->background            ? SOURCE_BACKGROUND
+	                                                         : SOURCE_READAHEAD;
+	unsigned int running, room;
+
+	for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++) {
+		struct piece *piece = &entry->pieces[i];
+		uint64_t at = inflight_piece_offset(img, piece);
+
+		if (!list_is_empty(&piece->waits))
+			cover_range_locked(img, at, at + inflight_piece_length(img, piece),
+			                   SOURCE_FOREGROUND, FETCH_LENGTH_MAX, UINT32_MAX);
+	}
+	running = fetch_count_locked(img, start, end);
+	room = FETCHES_PER_ENTRY > running ? FETCHES_PER_ENTRY - running : 0;
+	room -= cover_range_locked(img, entry->cursor, end, class, FETCH_LENGTH_MAX, room);
+	cover_range_locked(img, start, entry->cursor, class, FETCH_LENGTH_MAX, room);
+}
+
+void inflight_settle_locked(struct image *img, struct entry *entry, bool may_continue)
+{
+	bool awaited = inflight_is_awaited(entry);
+
+	if (entry->taken)
+		return;
+	if (entry->keep && entry->nr_filled == entry->nr_pieces)
+		return;
+	if (entry->keep && !awaited && !may_continue) {
+		if (fetch_touches_region_locked(img, entry->region))
+			return;
+		inflight_stop_keeping_locked(img, entry, 0);
+	}
+	if (!entry->keep && !entry->nr_waits && end_unkept(img, entry))
+		return;
+	ask_for_rest(img, entry);
+}
+
+void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
+{
+	for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++) {
+		list_for_each_safe(link, &entry->pieces[i].waits)
+		{
+			struct read_part *part = list_entry(link, struct read_part, link);
+
+			inflight_detach_locked(img, part);
+			part->state = PART_LOCAL;
+			writers_add_local_locked(img, part->req);
+		}
+	}
+	for (struct list *link; (link = list_pop(&entry->parked));)
+		writers_add_parked_locked(img, list_entry(link, struct parked, link));
+	entry_free(img, entry);
+	committer_note_change_locked(img);
+}
+
+static void entry_hydrated(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
+{
+	if (image_mode(img) == IMAGE_RW && metadata_set_region(img->metadata, entry->region) == 0) {
+		hydrator_stored_locked(img);
+		inflight_remove_hydrated_locked(img, entry);
+		return;
+	}
+	inflight_stop_keeping_locked(img, entry, -EIO);
+	inflight_settle_locked(img, entry, false);
+}
+
+void inflight_piece_returned_locked(struct image *img, struct piece *piece, int error)
+{
+	struct entry *entry = piece->entry;
+
+	assert(entry->nr_in_hands && piece->state == PIECE_WRITING);
+	entry->nr_in_hands--;
+	if (!error && entry->keep && !entry->taken) {
+		piece->state = PIECE_STORED;
+		release_buf(img, piece);
+		if (++entry->nr_stored == entry->nr_pieces)
+			entry_hydrated(img, entry);
+		return;
+	}
+	piece->state = PIECE_EMPTY;
+	piece->filled = 0;
+	release_buf(img, piece);
+	if (entry->taken) {
+		cf_cond_broadcast(&img->inflight.owners);
+		return;
+	}
+	if (error && entry->keep) {
+		inflight_stop_keeping_locked(img, entry, error);
+		hydrator_no_space_locked(img, error);
+	}
+	inflight_settle_locked(img, entry, false);
+}
+
+/* ---- ranges ---- */
+
+void inflight_fail_locked(struct image *img, uint64_t from, uint64_t to, int error)
+{
+	uint64_t last = geometry_region_of(&img->geo, to - 1);
+
+	for (uint64_t region = geometry_region_of(&img->geo, from); region <= last; region++) {
+		struct entry *entry = inflight_find_locked(img, region);
+
+		if (!entry || entry->taken)
+			continue;
+		for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++) {
+			struct list *waits = &entry->pieces[i].waits;
+
+			while (!list_is_empty(waits))
+				request_end_locked(
+				        img, list_entry(waits->next, struct read_part, link)->req,
+				        error);
+		}
+		while (!list_is_empty(&entry->parked)) {
+			struct list *link = list_pop(&entry->parked);
+			struct parked *parked = list_entry(link, struct parked, link);
+
+			request_end_locked(img, parked->req, error);
+		}
+	}
+}
+
+void inflight_settle_range_locked(struct image *img, uint64_t from, uint64_t to,
+                                  bool may_continue)
+{
+	uint64_t last = geometry_region_of(&img->geo, to - 1);
+
+	for (uint64_t region = geometry_region_of(&img->geo, from); region <= last; region++) {
+		struct entry *entry = inflight_find_locked(img, region);
+
+		if (entry)
+			inflight_settle_locked(img, entry, may_continue);
+	}
+}
+
+void inflight_settle_all_locked(struct image *img, bool may_continue)
+{
+	list_for_each_safe(link, &img->inflight.entries)
+		inflight_settle_locked(img, list_entry(link, struct entry, link), may_continue);
+}

@@ -1,0 +1,225 @@
+#include "core/engine/outage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/engine/events.h"
+#include "core/engine/fetch.h"
+#include "core/engine/hydrator.h"
+#include "core/engine/request.h"
+
+#define PROBE_UNREACHABLE_MS UINT64_C(1000)
+#define PROBE_CHANGED_MS     UINT64_C(60000)
+
+void outage_init(struct image *img, enum image_source_state state)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	img->outage = (struct outage){.state = state, .last_byte_ns = now_ns};
+	if (state == SOURCE_STATE_UNREACHABLE) {
+		img->outage.since_ns = img->outage.silent_ns = now_ns;
+		events_push_locked(img, IMAGE_EVENT_OUTAGE_BEGIN, 0,
+		                   "the source could not be reached when the image was opened");
+	} else if (state == SOURCE_STATE_CHANGED) {
+		img->outage.next_probe_ns = ns_after(now_ns, PROBE_CHANGED_MS);
+		events_push_locked(img, IMAGE_EVENT_SOURCE_CHANGED, 0,
+		                   "the source had changed when the image was opened");
+	}
+}
+
+/* How long a request waits for a silent source. */
+static uint64_t limit_ms(const struct image *img)
+{
+	switch (img->settings.on_source_error) {
+	case ON_ERROR_EIO:
+		return img->settings.timeout_ms;
+	case ON_ERROR_WAIT_TIME:
+		return img->settings.wait_ms;
+	case ON_ERROR_WAIT:
+		break;
+	}
+	return UINT64_MAX;
+}
+
+uint64_t outage_first_deadline_locked(const struct image *img, uint64_t now_ns)
+{
+	return ns_after(now_ns, min_u64(img->settings.timeout_ms, limit_ms(img)));
+}
+
+bool outage_is_failing_locked(const struct image *img, uint64_t now_ns)
+{
+	if (img->outage.state != SOURCE_STATE_UNREACHABLE)
+		return false;
+	if (img->settings.on_source_error == ON_ERROR_EIO)
+		return true;
+	return now_ns >= ns_after(img->outage.silent_ns, limit_ms(img));
+}
+
+int outage_admit_locked(struct image *img, uint64_t now_ns)
+{
+	if (img->outage.state == SOURCE_STATE_CHANGED)
+		return -ESTALE;
+	if (!img->source)
+		return -EIO;
+	if (!outage_is_failing_locked(img, now_ns))
+		return 0;
+	if (now_ns < img->outage.next_probe_ns)
+		return -EIO;
+	img->outage.next_probe_ns = ns_after(now_ns, PROBE_UNREACHABLE_MS);
+	return 0;
+}
+
+static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	enum image_source_state was = img->outage.state;
+
+	img->outage.state = SOURCE_STATE_OK;
+	img->outage.last_byte_ns = now_ns;
+	img->hydrator.failures = 0;
+	img->hydrator.failed_until_ns = 0;
+	if (was == SOURCE_STATE_UNREACHABLE)
+		events_push_locked(img, IMAGE_EVENT_OUTAGE_END,
+		                   (now_ns - img->outage.since_ns) / CF_NS_PER_MS, "%s", "");
+	else if (was == SOURCE_STATE_CHANGED)
+		events_push_locked(img, IMAGE_EVENT_SOURCE_BACK, 0, "%s", "");
+	fetch_hurry_locked(img);
+	hydrator_wake_locked(img);
+}
+
+void outage_byte_locked(struct image *img, uint64_t now_ns)
+{
+	img->outage.last_byte_ns = now_ns;
+	if (img->outage.state == SOURCE_STATE_UNREACHABLE ||
+	    img->outage.state == SOURCE_STATE_UNUSED)
+		back(img, now_ns);
+}
+
+void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns)
+{
+	if (img->outage.state == SOURCE_STATE_UNREACHABLE)
+		events_push_locked(img, IMAGE_EVENT_OUTAGE_END,
+		                   (now_ns - img->outage.since_ns) / CF_NS_PER_MS, "%s", "");
+	img->outage.state = SOURCE_STATE_CHANGED;
+	img->outage.next_probe_ns = ns_after(now_ns, PROBE_CHANGED_MS);
+	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+	               (int)sizeof(img->outage.why) - 1, why);
+	events_push_locked(img, IMAGE_EVENT_SOURCE_CHANGED, 0, "%s", why);
+	request_fail_waiting_locked(img, -ESTALE);
+	fetch_cancel_all_locked(img, false);
+	hydrator_wake_locked(img);
+}
+
+void outage_probe_over_locked(struct image *img)
+{
+	img->outage.probing = false;
+}
+
+void outage_probe_answered_locked(struct image *img, uint64_t now_ns)
+{
+	if (img->outage.state != SOURCE_STATE_OK)
+		back(img, now_ns);
+}
+
+void outage_ask_now_locked(struct image *img, uint64_t now_ns)
+{
+	bool away = img->outage.state == SOURCE_STATE_UNREACHABLE ||
+	            img->outage.state == SOURCE_STATE_CHANGED;
+
+	if (!away || !img->source || img->outage.probing)
+		return;
+	img->outage.next_probe_ns =
+	        ns_after(now_ns, img->outage.state == SOURCE_STATE_CHANGED ? PROBE_CHANGED_MS
+	                                                                   : PROBE_UNREACHABLE_MS);
+	img->outage.probing = fetch_probe_locked(img);
+	fetch_dispatch_locked(img, now_ns);
+}
+
+static void unreachable(struct image *img, uint64_t silent_ns, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	if (!img->outage.why[0])
+		(void)snprintf(img->outage.why, sizeof(img->outage.why),
+		               "no byte of the source for %" PRIu64 " s",
+		               (now_ns - silent_ns) / CF_NS_PER_S);
+	img->outage.state = SOURCE_STATE_UNREACHABLE;
+	img->outage.since_ns = now_ns;
+	img->outage.silent_ns = silent_ns;
+	img->outage.next_probe_ns = ns_after(now_ns, PROBE_UNREACHABLE_MS);
+	events_push_locked(img, IMAGE_EVENT_OUTAGE_BEGIN, 0, "%s", img->outage.why);
+}
+
+static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
+{
+	request_fail_waiting_locked(img, -EIO);
+	fetch_cancel_all_locked(img, true);
+}
+
+/* Bytes that we do not take, or that wait for the local disk, are no silence of the source. */
+static bool is_held_by_us(const struct image *img)
+{
+	return img->fetches.nr_stalled || img->writers.nr_busy;
+}
+
+/* The oldest request that waits for the source; NULL: none. */
+static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
+{
+	list_for_each(link, &img->waiting)
+	{
+		struct image_request *req =
+		        list_entry(link, struct image_request, waiting_link);
+
+		if (request_needs_source_locked(img, req))
+			return req;
+	}
+	return NULL;
+}
+
+/* Requests wait from the last byte on, at the earliest from their own arrival. */
+static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	struct image_request *oldest = oldest_waiting(img);
+	uint64_t silent_ns, away_ns, fail_ns;
+
+	if (!oldest)
+		return NEVER_NS;
+	if (is_held_by_us(img))
+		img->outage.last_byte_ns = now_ns;
+	silent_ns = max_u64(img->outage.last_byte_ns, oldest->arrived_ns);
+	fail_ns = ns_after(silent_ns, limit_ms(img));
+	away_ns = min_u64(fail_ns, ns_after(silent_ns, img->settings.timeout_ms));
+	if (now_ns >= away_ns && img->outage.state == SOURCE_STATE_OK)
+		unreachable(img, silent_ns, now_ns);
+	if (now_ns >= fail_ns) {
+		fail_waiting(img);
+		return NEVER_NS;
+	}
+	return img->outage.state == SOURCE_STATE_OK ? away_ns : fail_ns;
+}
+
+static uint64_t check_probe(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	bool wanted = img->outage.state == SOURCE_STATE_CHANGED ||
+	              (img->outage.state == SOURCE_STATE_UNREACHABLE &&
+	               hydrator_wants_source_locked(img));
+
+	if (!wanted || img->outage.probing || !img->source)
+		return NEVER_NS;
+	if (now_ns < img->outage.next_probe_ns)
+		return img->outage.next_probe_ns;
+	outage_ask_now_locked(img, now_ns);
+	return NEVER_NS;
+}
+
+uint64_t outage_tick_locked(struct image *img, uint64_t now_ns)
+{
+	uint64_t deadline_ns = check_deadlines(img, now_ns);
+
+	return min_u64(deadline_ns, check_probe(img, now_ns));
+}
+
+void outage_configured_locked(struct image *img, uint64_t now_ns)
+{
+	if (outage_is_failing_locked(img, now_ns))
+		fail_waiting(img);
+	hydrator_wake_locked(img);
+}

@@ -1,0 +1,115 @@
+/*
+ * Background's number of requests goes down by half when foreground's time to the first byte is
+ * well above what it is when things are calm, and up by one otherwise: additive increase,
+ * multiplicative decrease, looked at twice a second.
+ */
+#include "core/engine/pacing.h"
+
+#define ADAPT_NS       (CF_NS_PER_S / 2)
+#define SLACK_NS       (5 * CF_NS_PER_MS)
+#define NEAR_BYTES     (UINT64_C(256) << 10)
+#define RATE_MIN_BYTES (UINT64_C(256) << 10)
+#define UNLIMITED      256u
+
+void pacing_init(struct pacing *pacing)
+{
+	*pacing = (struct pacing){.background_limit = UNLIMITED};
+}
+
+static uint64_t smooth(uint64_t old, uint64_t sample)
+{
+	return old ? old - old / 4 + sample / 4 : sample;
+}
+
+static void slow_down(struct pacing *pacing, unsigned int running, uint64_t now_ns)
+{
+	unsigned int base = running < pacing->background_limit ? running : pacing->background_limit;
+
+	pacing->background_limit = base > 1 ? base / 2 : 1;
+	pacing->adapted_ns = now_ns;
+}
+
+void pacing_first_byte_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
+{
+	struct pacing *pacing = &img->pacing;
+	uint64_t sample = now_ns - fetch->submitted_ns;
+
+	if (fetch->class != SOURCE_FOREGROUND || fetch->is_probe)
+		return;
+	pacing->first_byte_ns = smooth(pacing->first_byte_ns, sample);
+	pacing->calm_ns = pacing->calm_ns
+	                          ? min_u64(pacing->calm_ns + pacing->calm_ns / 128 + 1, sample)
+	                          : sample;
+	if (now_ns < pacing->adapted_ns + ADAPT_NS)
+		return;
+	if (pacing->first_byte_ns > 2 * pacing->calm_ns + SLACK_NS &&
+	    img->fetches.nr_running[SOURCE_BACKGROUND])
+		slow_down(pacing, img->fetches.nr_running[SOURCE_BACKGROUND], now_ns);
+}
+
+void pacing_pushback_locked(struct image *img, uint64_t now_ns)
+{
+	if (now_ns >= img->pacing.adapted_ns + ADAPT_NS)
+		slow_down(&img->pacing, img->fetches.nr_running[SOURCE_BACKGROUND] + 1, now_ns);
+}
+
+void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
+{
+	struct pacing *pacing = &img->pacing;
+	uint64_t bytes = fetch->pos - fetch->attempt_pos;
+
+	if (fetch->first_byte_ns && now_ns > fetch->first_byte_ns && bytes >= RATE_MIN_BYTES)
+		pacing->byte_rate =
+		        smooth(pacing->byte_rate,
+		               bytes * CF_NS_PER_S / (now_ns - fetch->first_byte_ns));
+	if (fetch->class == SOURCE_BACKGROUND && bytes && pacing->background_limit < UNLIMITED &&
+	    now_ns >= pacing->adapted_ns + ADAPT_NS) {
+		pacing->background_limit++;
+		pacing->adapted_ns = now_ns;
+	}
+}
+
+bool pacing_is_far_locked(const struct image *img, uint64_t distance)
+{
+	const struct pacing *pacing = &img->pacing;
+
+	if (distance <= NEAR_BYTES)
+		return false;
+	if (!pacing->byte_rate || !pacing->first_byte_ns)
+		return true;
+	/* Half as much again: a second request also takes bandwidth from the first. */
+	return distance * CF_NS_PER_S / pacing->byte_rate > pacing->first_byte_ns * 3 / 2;
+}
+
+void pacing_bytes_locked(struct image *img, size_t length, uint64_t now_ns)
+{
+	uint64_t second = now_ns / CF_NS_PER_S;
+	unsigned int slot = (unsigned int)(second % PACING_SECONDS);
+
+	if (img->pacing.seconds[slot].second != second) {
+		img->pacing.seconds[slot].second = second;
+		img->pacing.seconds[slot].bytes = 0;
+	}
+	img->pacing.seconds[slot].bytes += length;
+}
+
+uint64_t pacing_rate_locked(const struct image *img, uint64_t now_ns)
+{
+	uint64_t second = now_ns / CF_NS_PER_S;
+	uint64_t oldest = second;
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < PACING_SECONDS; i++) {
+		uint64_t at = img->pacing.seconds[i].second;
+
+		/* The second that runs is not over; ten whole ones are before it. */
+		if (!img->pacing.seconds[i].bytes || at + PACING_SECONDS <= second)
+			continue;
+		bytes += img->pacing.seconds[i].bytes;
+		oldest = min_u64(oldest, at);
+	}
+	if (!bytes)
+		return 0;
+	return bytes * CF_NS_PER_S / max_u64(now_ns - oldest * CF_NS_PER_S, CF_NS_PER_S / 10);
+}
+

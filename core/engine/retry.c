@@ -1,0 +1,110 @@
+/*
+ * An attempt that ended...
+ *   with all its bytes           the fetch is over
+ *   early, but with bytes        goes on at its position at once
+ *   without                      goes on after a backoff while somebody waits for it; else it is
+ *                                given up (background asks again by itself)
+ *   while misses fail at once    fails those who wait for it: it was the probe
+ *   with another source          is confirmed on a connection of its own, then the source counts as
+ *                                changed (outage.c)
+ */
+#include "core/engine/retry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "core/engine/fetch.h"
+#include "core/engine/hydrator.h"
+#include "core/engine/inflight.h"
+#include "core/engine/outage.h"
+#include "core/engine/pacing.h"
+
+#define BACKOFF_FIRST_MS   UINT64_C(100)
+#define BACKOFF_MAX_MS     UINT64_C(5000)
+#define BACKOFF_DOUBLINGS  6
+#define RETRY_AFTER_MAX_MS UINT64_C(60000)
+
+uint64_t retry_backoff_ns(unsigned int attempts)
+{
+	unsigned int doublings = attempts < BACKOFF_DOUBLINGS ? attempts : BACKOFF_DOUBLINGS;
+	uint64_t most_ms = min_u64(BACKOFF_FIRST_MS << doublings, BACKOFF_MAX_MS);
+	uint64_t random = 0;
+
+	/* Without randomness everybody comes back at the same time, but does come back. */
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		random = clock_monotonic_ns();
+	return random % (most_ms * CF_NS_PER_MS);
+}
+
+static void failed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
+                   uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	uint64_t held_ns = ns_after(now_ns, min_u64(outcome->retry_after_ms, RETRY_AFTER_MAX_MS));
+
+	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+	               (int)sizeof(img->outage.why) - 1, outcome->error.text);
+	if (outcome->retry_after_ms) {
+		img->fetches.hold_until_ns = max_u64(img->fetches.hold_until_ns, held_ns);
+		pacing_pushback_locked(img, now_ns);
+	}
+	fetch->attempts++;
+	if (fetch->is_probe) {
+		fetch_finish_locked(img, fetch, false);
+		return;
+	}
+	if (outage_is_failing_locked(img, now_ns))
+		inflight_fail_locked(img, fetch->start, fetch->end, -EIO);
+	if (!fetch_is_awaited_locked(img, fetch)) {
+		if (fetch->class == SOURCE_BACKGROUND)
+			hydrator_background_failed_locked(img, now_ns);
+		fetch_finish_locked(img, fetch, false);
+		return;
+	}
+	fetch_requeue_locked(img, fetch, now_ns + retry_backoff_ns(fetch->attempts - 1));
+}
+
+static void changed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
+                    uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	if (fetch->is_probe) {
+		fetch_finish_locked(img, fetch, false);
+		if (img->outage.state != SOURCE_STATE_CHANGED)
+			outage_changed_locked(img, outcome->error.text, now_ns);
+		return;
+	}
+	if (!fetch->fresh) {
+		fetch->fresh = true;
+		fetch_requeue_locked(img, fetch, 0);
+		return;
+	}
+	outage_changed_locked(img, outcome->error.text, now_ns);
+	fetch_finish_locked(img, fetch, false);
+}
+
+void retry_outcome_locked(struct image *img, struct fetch *fetch,
+                          const struct source_outcome *outcome, uint64_t now_ns)
+{
+	bool progressed = fetch->pos > fetch->attempt_pos;
+	bool whole = fetch->pos == fetch->end;
+
+	if (progressed)
+		fetch->attempts = 0;
+	if (fetch->cancelled || img->stopping) {
+		fetch_finish_locked(img, fetch, false);
+	} else if (outcome->result == SOURCE_CHANGED) {
+		changed(img, fetch, outcome, now_ns);
+	} else if (whole) {
+		if (fetch->is_probe)
+			outage_probe_answered_locked(img, now_ns);
+		else if (fetch->class == SOURCE_BACKGROUND)
+			img->hydrator.failures = 0;
+		fetch_finish_locked(img, fetch, true);
+	} else if (progressed || outcome->result == SOURCE_CANCELLED) {
+		/* CANCELLED though we did not: a cancel that was meant for an earlier attempt. */
+		fetch->fresh = false;
+		fetch_requeue_locked(img, fetch, 0);
+	} else {
+		failed(img, fetch, outcome, now_ns);
+	}
+}

@@ -1,0 +1,236 @@
+/*
+ * Pieces that lie next to each other in the image are written together. R7: pieces of zeros are
+ * punched (or zeroed), never left out: their range may hold bytes of an earlier run that crashed.
+ */
+#include "core/engine/writers.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "core/engine/change.h"
+#include "core/engine/inflight.h"
+#include "core/engine/read.h"
+#include "core/engine/request.h"
+
+#define RUN_PIECES 64
+#define RUN_BYTES  (UINT64_C(1) << 20)
+
+/* Adjacent pieces in one writer's hands. */
+struct run {
+	struct piece *pieces[RUN_PIECES];
+	uint32_t lengths[RUN_PIECES];
+	int errors[RUN_PIECES];
+	unsigned int nr;
+	uint64_t offset;
+};
+
+void writers_init(struct writers *writers)
+{
+	*writers = (struct writers){0};
+	cf_cond_init(&writers->work);
+	list_init(&writers->locals);
+	list_init(&writers->parked);
+	list_init(&writers->pieces);
+}
+
+void writers_fini(struct writers *writers)
+{
+	cf_cond_fini(&writers->work);
+}
+
+static void wake_one(struct image *img) CF_IMAGE_LOCKED
+{
+	if (img->writers.nr_idle)
+		cf_cond_signal(&img->writers.work);
+}
+
+void writers_add_piece_locked(struct image *img, struct piece *piece)
+{
+	list_add_tail(&img->writers.pieces, &piece->queue_link);
+	wake_one(img);
+}
+
+void writers_add_parked_locked(struct image *img, struct parked *parked)
+{
+	parked->state = PARKED_READY;
+	list_add_tail(&img->writers.parked, &parked->link);
+	wake_one(img);
+}
+
+void writers_add_local_locked(struct image *img, struct image_request *req)
+{
+	if (req->local_busy || req->ended)
+		return;
+	req->local_busy = true;
+	request_hold_locked(img, req);
+	list_add_tail(&img->writers.locals, &req->local_link);
+	wake_one(img);
+}
+
+bool writers_are_idle_locked(const struct image *img)
+{
+	const struct writers *writers = &img->writers;
+
+	return !writers->nr_busy && list_is_empty(&writers->locals) &&
+	       list_is_empty(&writers->parked) && list_is_empty(&writers->pieces);
+}
+
+/* ---- pieces ---- */
+
+static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
+{
+	struct piece *piece = list_entry(list_pop(&img->writers.pieces), struct piece, queue_link);
+	uint64_t bytes = 0;
+
+	run->nr = 0;
+	run->offset = inflight_piece_offset(img, piece);
+	while (piece && piece->state == PIECE_QUEUED && run->nr < RUN_PIECES && bytes < RUN_BYTES) {
+		list_remove(&piece->queue_link);
+		piece->state = PIECE_WRITING;
+		piece->entry->nr_in_hands++;
+		run->pieces[run->nr] = piece;
+		run->lengths[run->nr] = inflight_piece_length(img, piece);
+		bytes += run->lengths[run->nr++];
+		piece = inflight_next_piece_locked(img, piece);
+	}
+}
+
+static bool is_zero(const unsigned char *bytes, size_t length)
+{
+	size_t head = length < 16 ? length : 16;
+
+	for (size_t i = 0; i < head; i++) {
+		if (bytes[i])
+			return false;
+	}
+	/* The rest is zero if it equals what lies 16 bytes before it. */
+	return memcmp(bytes, bytes + head, length - head) == 0;
+}
+
+/* Writes or punches pieces [first, last) of @run, which are all alike. */
+static int put(struct image *img, const struct run *run, unsigned int first, unsigned int last,
+               uint64_t offset, bool zero)
+{
+	struct iovec iov[RUN_PIECES];
+	uint64_t length = 0;
+
+	for (unsigned int i = first; i < last; i++) {
+		iov[i - first] = (struct iovec){
+		        .iov_base = run->pieces[i]->buf,
+		        .iov_len = run->lengths[i],
+		};
+		length += run->lengths[i];
+	}
+	return zero ? store_punch(&img->store, offset, length)
+	            : store_writev(&img->store, iov, (int)(last - first), offset);
+}
+
+static void store_run(struct image *img, struct run *run)
+{
+	uint64_t offset = run->offset;
+
+	for (unsigned int first = 0, last; first < run->nr; first = last) {
+		bool zero = is_zero(run->pieces[first]->buf, run->lengths[first]);
+		uint64_t length = run->lengths[first];
+		int r;
+
+		for (last = first + 1; last < run->nr; last++) {
+			if (is_zero(run->pieces[last]->buf, run->lengths[last]) != zero)
+				break;
+			length += run->lengths[last];
+		}
+		r = put(img, run, first, last, offset, zero);
+		for (unsigned int i = first; i < last; i++)
+			run->errors[i] = r;
+		offset += length;
+	}
+}
+
+static void do_pieces(struct image *img) CF_IMAGE_LOCKED
+{
+	struct run run;
+
+	collect(img, &run);
+	image_unlock(img);
+	store_run(img, &run);
+	image_lock(img);
+	for (unsigned int i = 0; i < run.nr; i++)
+		inflight_piece_returned_locked(img, run.pieces[i], run.errors[i]);
+}
+
+/* ---- threads ---- */
+
+static void do_local(struct image *img) CF_IMAGE_LOCKED
+{
+	struct list *link = list_pop(&img->writers.locals);
+	struct image_request *req = list_entry(link, struct image_request, local_link);
+
+	read_local_parts_locked(img, req);
+}
+
+static void do_parked(struct image *img) CF_IMAGE_LOCKED
+{
+	struct list *link = list_pop(&img->writers.parked);
+
+	change_do_parked_locked(img, list_entry(link, struct parked, link));
+}
+
+static void *run_writer(void *arg)
+{
+	struct image *img = arg;
+	struct writers *writers = &img->writers;
+
+	image_lock(img);
+	for (;;) {
+		writers->nr_busy++;
+		if (!list_is_empty(&writers->locals)) {
+			do_local(img);
+		} else if (!list_is_empty(&writers->parked)) {
+			do_parked(img);
+		} else if (!list_is_empty(&writers->pieces)) {
+			do_pieces(img);
+		} else if (writers->stop) {
+			writers->nr_busy--;
+			break;
+		} else {
+			writers->nr_busy--;
+			writers->nr_idle++;
+			if (!writers->nr_busy)
+				cf_cond_broadcast(&img->changed);
+			cf_cond_wait(&writers->work, &img->lock);
+			writers->nr_idle--;
+			continue;
+		}
+		writers->nr_busy--;
+		image_unlock(img);
+		image_lock(img);
+	}
+	image_unlock(img);
+	return NULL;
+}
+
+int writers_start(struct image *img)
+{
+	struct writers *writers = &img->writers;
+
+	while (writers->nr_threads < WRITERS_NR_THREADS) {
+		int r = pthread_create(&writers->threads[writers->nr_threads], NULL, run_writer,
+		                       img);
+
+		if (r)
+			return -r;
+		writers->nr_threads++;
+	}
+	return 0;
+}
+
+void writers_stop(struct image *img)
+{
+	image_lock(img);
+	img->writers.stop = true;
+	cf_cond_broadcast(&img->writers.work);
+	image_unlock(img);
+	while (img->writers.nr_threads)
+		(void)pthread_join(img->writers.threads[--img->writers.nr_threads], NULL);
+}
