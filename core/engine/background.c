@@ -40,9 +40,8 @@ static uint64_t batch_regions(const struct image *img) CF_IMAGE_LOCKED
 	uint64_t most = max_u64(SOURCE_REQUEST_MAX / region_size, 1);
 
 	if (settings->background_rate)
-		most = min_u64(most, max_u64(settings->background_rate / RATE_PORTIONS /
-		                                     region_size,
-		                             1));
+		most = min_u64(most,
+		               max_u64(settings->background_rate / RATE_PORTIONS / region_size, 1));
 	if (img->hydrator.no_space)
 		most = 1;
 	return min_u64(min_u64(batch, room), most);

@@ -110,8 +110,7 @@ static int prepare_edges(struct image *img, struct image_request *req, const str
 }
 
 /* The edge's region is hydrated, or waited for from now on. */
-static int park(struct image *img, struct image_request *req, struct parked *parked)
-        CF_IMAGE_LOCKED
+static int park(struct image *img, struct image_request *req, struct parked *parked) CF_IMAGE_LOCKED
 {
 	uint64_t region = geometry_region_of(&img->geo, parked->offset);
 	uint64_t now_ns = clock_monotonic_ns();
@@ -204,10 +203,10 @@ static int do_step(struct image *img, const struct change *change, const struct 
 	uint64_t first = geometry_region_of(&img->geo, range->from);
 	uint64_t nr = geometry_region_of(&img->geo, range->to - 1) - first + 1;
 	uint64_t first_whole;
-	uint64_t nr_whole = geometry_whole_regions(&img->geo, range->from,
-	                                           range->to - range->from, &first_whole);
-	bool missing = nr_whole &&
-	               !metadata_is_range_hydrated(img->metadata, first_whole, nr_whole);
+	uint64_t nr_whole = geometry_whole_regions(&img->geo, range->from, range->to - range->from,
+	                                           &first_whole);
+	bool missing =
+	        nr_whole && !metadata_is_range_hydrated(img->metadata, first_whole, nr_whole);
 	int r = 0;
 
 	if (missing) {

@@ -131,7 +131,7 @@ static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 static void take_tickets(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 {
 	list_splice_tail(tickets, &img->committer.tickets);
-	list_for_each(link, tickets)
+	list_for_each (link, tickets)
 		request_hold_locked(img, list_entry(link, struct image_request, link));
 }
 

@@ -12,7 +12,7 @@
 
 struct run {
 	enum source_class class;
-	uint64_t length;  /* at most so long */
+	uint64_t length;     /* at most so long */
 	uint64_t start, end; /* what is collected; empty: start == end */
 	unsigned int nr_new, max_new;
 };
@@ -35,8 +35,8 @@ static void append(struct image *img, struct run *run, uint64_t from, uint64_t t
 }
 
 /* @fetch will bring @need. Is a foreground reader better served by a request of his own? */
-static bool wants_own(struct image *img, struct fetch *fetch, uint64_t need, uint64_t to)
-        CF_IMAGE_LOCKED
+static bool wants_own(struct image *img, struct fetch *fetch, uint64_t need,
+                      uint64_t to) CF_IMAGE_LOCKED
 {
 	if (!fetch->running)
 		return fetch->class != SOURCE_FOREGROUND &&
@@ -78,8 +78,7 @@ unsigned int cover_range_locked(struct image *img, uint64_t from, uint64_t to,
 	struct run run = {.class = class, .length = length, .max_new = max_new};
 	uint64_t x = from;
 
-	to = min_u64((to + img->piece_size - 1) / img->piece_size * img->piece_size,
-	             img->geo.size);
+	to = min_u64((to + img->piece_size - 1) / img->piece_size * img->piece_size, img->geo.size);
 	while (x < to && run.nr_new < max_new)
 		x = step(img, &run, x, to);
 	flush(img, &run);

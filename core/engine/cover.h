@@ -11,7 +11,7 @@
  * sends them.
  */
 unsigned int cover_range_locked(struct image *img, uint64_t from, uint64_t to,
-                                enum source_class class, uint64_t length, unsigned int max_new)
-        CF_IMAGE_LOCKED;
+                                enum source_class class, uint64_t length,
+                                unsigned int max_new) CF_IMAGE_LOCKED;
 
 #endif

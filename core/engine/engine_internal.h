@@ -56,8 +56,8 @@ struct entry {
 	struct entry *next_in_bucket;
 	struct list link; /* in inflight->entries */
 	uint64_t region;
-	uint64_t cursor; /* where the first reader's piece begins, bytes */
-	struct list parked;   /* parked.link: writes that wait for the region */
+	uint64_t cursor;    /* where the first reader's piece begins, bytes */
+	struct list parked; /* parked.link: writes that wait for the region */
 	uint32_t nr_pieces;
 	uint32_t nr_filled;   /* QUEUED, WRITING or STORED, while kept */
 	uint32_t nr_stored;   /* STORED, while kept */
@@ -88,8 +88,8 @@ struct fetch {
 	struct image *img;
 	struct list link; /* in fetches->queued[class] or ->running */
 	enum source_class class;
-	uint64_t start, end; /* all it was made for, bytes */
-	uint64_t pos;        /* the next byte it brings */
+	uint64_t start, end;  /* all it was made for, bytes */
+	uint64_t pos;         /* the next byte it brings */
 	uint64_t attempt_pos; /* where this attempt began */
 	uint64_t not_before_ns;
 	uint64_t submitted_ns;
@@ -119,9 +119,9 @@ struct fetches {
 #define PACING_SECONDS 11
 
 struct pacing {
-	uint64_t first_byte_ns; /* smoothed time to the first byte, foreground; 0 unknown */
-	uint64_t calm_ns;       /* the same while things are calm: a slowly rising minimum */
-	uint64_t byte_rate;     /* of one connection, bytes per second; 0 unknown */
+	uint64_t first_byte_ns;        /* smoothed time to the first byte, foreground; 0 unknown */
+	uint64_t calm_ns;              /* the same while things are calm: a slowly rising minimum */
+	uint64_t byte_rate;            /* of one connection, bytes per second; 0 unknown */
 	unsigned int background_limit; /* requests at a time */
 	uint64_t adapted_ns;
 	struct {
@@ -148,12 +148,13 @@ struct outage {
 
 struct stream {
 	bool active;
-	uint64_t begin;    /* where the run of reads began */
-	uint64_t next;     /* behind the last byte read */
-	uint64_t ahead;    /* behind the last byte asked for */
+	uint64_t begin; /* where the run of reads began */
+	uint64_t next;  /* behind the last byte read */
+	uint64_t ahead; /* behind the last byte asked for */
 	unsigned int nr_reads;
-	uint64_t used;     /* counts up: the least recently used one is replaced */
-	/* A hit that contains this byte moves the stream on; UINT64_MAX: none. Read without lock. */
+	uint64_t used; /* counts up: the least recently used one is replaced */
+	/* A hit that contains this byte moves the stream on; UINT64_MAX: none. Read without lock.
+	 */
 	_Atomic uint64_t trigger;
 };
 
@@ -176,9 +177,9 @@ struct hydrator {
 	struct list pauses;       /* requests: answered when no background is in flight */
 	uint64_t failed_until_ns; /* background holds off after a failure nobody waited for */
 	unsigned int failures;
-	int64_t tokens;      /* bytes that background may ask for now; may be negative */
-	uint64_t tokens_ns;  /* when they were counted */
-	int no_space;        /* negative errno of the destination, 0: fine */
+	int64_t tokens;       /* bytes that background may ask for now; may be negative */
+	uint64_t tokens_ns;   /* when they were counted */
+	int no_space;         /* negative errno of the destination, 0: fine */
 	uint64_t next_try_ns; /* no_space: when one region is tried */
 };
 
@@ -209,7 +210,7 @@ struct committer {
 	bool wanted;         /* a commit nobody waits for */
 	bool dirty;          /* bits were set since the last commit began */
 	bool running;
-	uint64_t last_ns;    /* when the last commit ended */
+	uint64_t last_ns;     /* when the last commit ended */
 	unsigned int percent; /* the last milestone */
 	struct cf_error last_error;
 };
@@ -297,9 +298,9 @@ struct image {
 	bool read_only;
 
 	/* Read without a lock by reads that hit. */
-	atomic_int mode;      /* enum image_mode; release: who sees ro sees the lost set */
-	atomic_uint epoch;    /* odd: bits are being reloaded; changes when they were */
-	atomic_bool stopped;  /* image_stop() was called */
+	atomic_int mode;        /* enum image_mode; release: who sees ro sees the lost set */
+	atomic_uint epoch;      /* odd: bits are being reloaded; changes when they were */
+	atomic_bool stopped;    /* image_stop() was called */
 	struct written written; /* metadata's bitmap lock; constant once mode is not rw */
 
 	struct cf_mutex modify_lock; /* held while first_modify() runs */
@@ -308,10 +309,10 @@ struct image {
 	struct cf_mutex lock; /* protects all below */
 	bool stopping;        /* the same as stopped, for waits under the lock */
 	struct image_settings settings;
-	struct list ended;   /* requests whose done() is to be called */
-	struct list waiting; /* requests that depend on the source, by arrival */
+	struct list ended;         /* requests whose done() is to be called */
+	struct list waiting;       /* requests that depend on the source, by arrival */
 	unsigned int nr_finishing; /* threads that call done() */
-	struct cf_cond changed; /* epoch got even, nr_finishing, fetches or hands got 0 */
+	struct cf_cond changed;    /* epoch got even, nr_finishing, fetches or hands got 0 */
 	struct budget budget;
 	struct inflight inflight;
 	struct fetches fetches;

@@ -57,8 +57,7 @@ static struct fetch *fetch_new(struct image *img, uint64_t start, uint64_t end,
 bool fetch_add_locked(struct image *img, uint64_t start, uint64_t end, enum source_class class)
 {
 	if (class == SOURCE_FOREGROUND) {
-		list_for_each(link, &img->fetches.queued[class])
-		{
+		list_for_each (link, &img->fetches.queued[class]) {
 			struct fetch *fetch = list_entry(link, struct fetch, link);
 
 			if (fetch->is_probe || fetch->not_before_ns ||
@@ -99,16 +98,14 @@ struct fetch *fetch_find_locked(const struct image *img, uint64_t offset)
 {
 	struct fetch *best = NULL;
 
-	list_for_each(link, &img->fetches.running)
-	{
+	list_for_each (link, &img->fetches.running) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (brings(fetch, offset, offset + 1) && (!best || fetch->pos > best->pos))
 			best = fetch;
 	}
 	for (int i = 0; i < FETCH_NR_CLASSES; i++) {
-		list_for_each(link, &img->fetches.queued[i])
-		{
+		list_for_each (link, &img->fetches.queued[i]) {
 			struct fetch *fetch = list_entry(link, struct fetch, link);
 
 			if (brings(fetch, offset, offset + 1) && (!best || fetch->pos > best->pos))
@@ -122,10 +119,10 @@ unsigned int fetch_count_locked(const struct image *img, uint64_t from, uint64_t
 {
 	unsigned int count = 0;
 
-	list_for_each(link, &img->fetches.running)
+	list_for_each (link, &img->fetches.running)
 		count += brings(list_entry(link, struct fetch, link), from, to);
 	for (int i = 0; i < FETCH_NR_CLASSES; i++) {
-		list_for_each(link, &img->fetches.queued[i])
+		list_for_each (link, &img->fetches.queued[i])
 			count += brings(list_entry(link, struct fetch, link), from, to);
 	}
 	return count;
@@ -280,8 +277,7 @@ static bool budget_allows(struct image *img, enum source_class class) CF_IMAGE_L
 static struct fetch *next_ready(struct image *img, enum source_class class, uint64_t now_ns,
                                 uint64_t *next_ns) CF_IMAGE_LOCKED
 {
-	list_for_each(link, &img->fetches.queued[class])
-	{
+	list_for_each (link, &img->fetches.queued[class]) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (fetch->not_before_ns <= now_ns)
@@ -320,15 +316,13 @@ void fetch_resume_stalled_locked(struct image *img)
 
 	if (!img->fetches.nr_stalled)
 		return;
-	list_for_each(link, &img->fetches.running)
-	{
+	list_for_each (link, &img->fetches.running) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
-		enum budget_use use = fetch->joined ? BUDGET_FOREGROUND
-		                                    : fetch_sink_use(fetch->class);
+		enum budget_use use =
+		        fetch->joined ? BUDGET_FOREGROUND : fetch_sink_use(fetch->class);
 
 		if (!fetch->stalled || fetch->cancelled ||
-		    !budget_has_room_locked(&img->budget, use,
-		                            promised + img->budget.piece_size))
+		    !budget_has_room_locked(&img->budget, use, promised + img->budget.piece_size))
 			continue;
 		promised += img->budget.piece_size;
 		fetch->stalled = false;
@@ -374,8 +368,7 @@ void fetch_cancel_all_locked(struct image *img, bool unawaited)
 	struct list victims = LIST_INIT(victims);
 
 	for (int i = 0; i < FETCH_NR_CLASSES; i++) {
-		list_for_each_safe(link, &img->fetches.queued[i])
-		{
+		list_for_each_safe (link, &img->fetches.queued[i]) {
 			struct fetch *fetch = list_entry(link, struct fetch, link);
 
 			if (unawaited && fetch_is_awaited_locked(img, fetch))
@@ -384,8 +377,7 @@ void fetch_cancel_all_locked(struct image *img, bool unawaited)
 			list_add_tail(&victims, link);
 		}
 	}
-	list_for_each(link, &img->fetches.running)
-	{
+	list_for_each (link, &img->fetches.running) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (!unawaited || !fetch_is_awaited_locked(img, fetch))
@@ -432,8 +424,7 @@ void fetch_cancel_background_locked(struct image *img)
 		dequeue(img, fetch);
 		fetch_finish_locked(img, fetch, false);
 	}
-	list_for_each(link, &img->fetches.running)
-	{
+	list_for_each (link, &img->fetches.running) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (fetch->class != SOURCE_BACKGROUND)
@@ -448,7 +439,7 @@ void fetch_cancel_background_locked(struct image *img)
 void fetch_hurry_locked(struct image *img)
 {
 	for (int i = 0; i < FETCH_NR_CLASSES; i++) {
-		list_for_each(link, &img->fetches.queued[i])
+		list_for_each (link, &img->fetches.queued[i])
 			list_entry(link, struct fetch, link)->not_before_ns = 0;
 	}
 	img->fetches.hold_until_ns = 0;

@@ -14,8 +14,8 @@ void fetch_init(struct fetches *fetches);
 
 /* A new fetch in the queue of @class; foreground ones grow an adjacent one that was not sent yet.
  * False: no memory. */
-bool fetch_add_locked(struct image *img, uint64_t start, uint64_t end, enum source_class class)
-        CF_IMAGE_LOCKED;
+bool fetch_add_locked(struct image *img, uint64_t start, uint64_t end,
+                      enum source_class class) CF_IMAGE_LOCKED;
 
 /* Of the fetches that will bring byte @offset the one that is nearest to it; NULL: none will. */
 struct fetch *fetch_find_locked(const struct image *img, uint64_t offset) CF_IMAGE_LOCKED;
@@ -26,8 +26,8 @@ void fetch_join_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
  * Takes [from, to) out of @fetch, which is queued, for somebody who fetches it himself. False: he
  * should not, @fetch does it (it is foreground now, or no memory).
  */
-bool fetch_cut_locked(struct image *img, struct fetch *fetch, uint64_t from, uint64_t to)
-        CF_IMAGE_LOCKED;
+bool fetch_cut_locked(struct image *img, struct fetch *fetch, uint64_t from,
+                      uint64_t to) CF_IMAGE_LOCKED;
 
 /* Asks for one byte, to see whether the source is there. False: no memory. */
 bool fetch_probe_locked(struct image *img) CF_IMAGE_LOCKED;
@@ -39,16 +39,15 @@ uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCK
 bool fetch_has_slot_locked(const struct image *img, enum source_class class) CF_IMAGE_LOCKED;
 
 /* How many fetches bring bytes of [from, to), now or later. */
-unsigned int fetch_count_locked(const struct image *img, uint64_t from, uint64_t to)
-        CF_IMAGE_LOCKED;
+unsigned int fetch_count_locked(const struct image *img, uint64_t from,
+                                uint64_t to) CF_IMAGE_LOCKED;
 bool fetch_touches_region_locked(const struct image *img, uint64_t region) CF_IMAGE_LOCKED;
 
 /* Puts a fetch that ended back into the queue, to go on at its position. */
-void fetch_requeue_locked(struct image *img, struct fetch *fetch, uint64_t not_before_ns)
-        CF_IMAGE_LOCKED;
+void fetch_requeue_locked(struct image *img, struct fetch *fetch,
+                          uint64_t not_before_ns) CF_IMAGE_LOCKED;
 /* Frees a fetch that is neither queued nor running, and settles its regions. */
-void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue)
-        CF_IMAGE_LOCKED;
+void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED;
 
 /* Does somebody wait for a byte that @fetch has still to bring? */
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch) CF_IMAGE_LOCKED;

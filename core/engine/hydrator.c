@@ -183,8 +183,7 @@ bool hydrator_keeps_locked(struct image *img, uint64_t now_ns)
 void hydrator_end_background_locked(struct image *img)
 {
 	fetch_cancel_background_locked(img);
-	list_for_each_safe(link, &img->inflight.entries)
-	{
+	list_for_each_safe (link, &img->inflight.entries) {
 		struct entry *entry = list_entry(link, struct entry, link);
 
 		if (!entry->background)
@@ -204,8 +203,8 @@ static enum image_hydration say(char *reason, size_t size, enum image_hydration 
 	return hydration;
 }
 
-static enum image_hydration state_of_source(struct image *img, char *reason, size_t size)
-        CF_IMAGE_LOCKED
+static enum image_hydration state_of_source(struct image *img, char *reason,
+                                            size_t size) CF_IMAGE_LOCKED
 {
 	if (img->outage.state == SOURCE_STATE_CHANGED)
 		return say(reason, size, HYDRATION_WAITING, "the source has changed",
@@ -236,7 +235,7 @@ enum image_hydration hydrator_state_locked(struct image *img, char *reason, size
 	if (!img->settings.hydration_threshold)
 		return say(reason, size, HYDRATION_PAUSED, "hydration_threshold is 0", "");
 	if (hydrator->no_space)
-		return say(reason, size, HYDRATION_WAITING,
-		           "the destination cannot take more data", strerror(-hydrator->no_space));
+		return say(reason, size, HYDRATION_WAITING, "the destination cannot take more data",
+		           strerror(-hydrator->no_space));
 	return state_of_source(img, reason, size);
 }

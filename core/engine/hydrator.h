@@ -38,7 +38,7 @@ bool hydrator_keeps_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 void hydrator_end_background_locked(struct image *img) CF_IMAGE_LOCKED;
 
 /* The state for status, and one sentence why ("" for running and done). */
-enum image_hydration hydrator_state_locked(struct image *img, char *reason, size_t reason_size)
-        CF_IMAGE_LOCKED;
+enum image_hydration hydrator_state_locked(struct image *img, char *reason,
+                                           size_t reason_size) CF_IMAGE_LOCKED;
 
 #endif

@@ -66,8 +66,8 @@ static int init_parts(struct image *img, const struct image_params *params)
 	writers_init(&img->writers);
 	committer_init(&img->committer);
 	events_init(&img->events);
-	img->committer.percent = (unsigned int)(metadata_nr_committed(img->metadata) * 100 /
-	                                        img->geo.nr_regions);
+	img->committer.percent =
+	        (unsigned int)(metadata_nr_committed(img->metadata) * 100 / img->geo.nr_regions);
 	if (inflight_init(&img->inflight) < 0 ||
 	    written_init(&img->written, img->geo.nr_regions) < 0)
 		return -ENOMEM;
@@ -139,8 +139,7 @@ void image_stop_background(struct image *img)
 
 static void end_all(struct image *img, struct list *requests, size_t link_offset) CF_IMAGE_LOCKED
 {
-	list_for_each_safe(link, requests)
-	{
+	list_for_each_safe (link, requests) {
 		struct image_request *req = (void *)((char *)link - link_offset);
 
 		request_end_locked(img, req, -EIO);

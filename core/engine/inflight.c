@@ -16,9 +16,9 @@
  * R8  An entry that ends without its bit goes away only after its last piece in a writer's hands
  *     has returned; the region is missing again, and who still waits is fetched for anew.
  *
- * An entry is kept (its pieces go to the destination), not kept (full disk, mode ro, given up: bytes
- * only answer readers), or taken (a change owns it). The bit is set in the same critical section
- * in which the entry leaves the table, so that bytes that come find either of the two.
+ * An entry is kept (its pieces go to the destination), not kept (full disk, mode ro, given up:
+ * bytes only answer readers), or taken (a change owns it). The bit is set in the same critical
+ * section in which the entry leaves the table, so that bytes that come find either of the two.
  */
 #include "core/engine/inflight.h"
 
@@ -228,15 +228,15 @@ void inflight_attach_locked(struct image *img, struct entry *entry, struct read_
 static void answer_waits(struct image *img, struct piece *piece, uint64_t offset,
                          const unsigned char *bytes, uint32_t length) CF_IMAGE_LOCKED
 {
-	list_for_each_safe(link, &piece->waits)
+	list_for_each_safe (link, &piece->waits)
 		part_take(img, list_entry(link, struct read_part, link), offset, bytes, length);
 }
 
 /* ---- bytes ---- */
 
 static bool piece_take(struct image *img, struct piece *piece, uint64_t offset,
-                       const unsigned char *bytes, uint32_t length, enum budget_use use)
-        CF_IMAGE_LOCKED
+                       const unsigned char *bytes, uint32_t length,
+                       enum budget_use use) CF_IMAGE_LOCKED
 {
 	uint64_t start = inflight_piece_offset(img, piece);
 	uint64_t next = start + piece->filled;
@@ -293,8 +293,7 @@ uint64_t inflight_need_locked(const struct image *img, const struct entry *entry
 		return piece->state > PIECE_FILLING
 		               ? UINT64_MAX
 		               : inflight_piece_offset(img, piece) + piece->filled;
-	list_for_each(link, &piece->waits)
-	{
+	list_for_each (link, &piece->waits) {
 		const struct read_part *part = list_entry(link, struct read_part, link);
 
 		need = min_u64(need, part->offset + part->got);
@@ -322,7 +321,7 @@ void inflight_stop_keeping_locked(struct image *img, struct entry *entry, int er
 	inflight_drop_pieces_locked(img, entry);
 	if (!error)
 		return;
-	list_for_each_safe(link, &entry->parked)
+	list_for_each_safe (link, &entry->parked)
 		request_end_locked(img, list_entry(link, struct parked, link)->req, error);
 }
 
@@ -386,8 +385,7 @@ void inflight_settle_locked(struct image *img, struct entry *entry, bool may_con
 void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
 {
 	for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++) {
-		list_for_each_safe(link, &entry->pieces[i].waits)
-		{
+		list_for_each_safe (link, &entry->pieces[i].waits) {
 			struct read_part *part = list_entry(link, struct read_part, link);
 
 			inflight_detach_locked(img, part);
@@ -467,8 +465,7 @@ void inflight_fail_locked(struct image *img, uint64_t from, uint64_t to, int err
 	}
 }
 
-void inflight_settle_range_locked(struct image *img, uint64_t from, uint64_t to,
-                                  bool may_continue)
+void inflight_settle_range_locked(struct image *img, uint64_t from, uint64_t to, bool may_continue)
 {
 	uint64_t last = geometry_region_of(&img->geo, to - 1);
 
@@ -482,6 +479,6 @@ void inflight_settle_range_locked(struct image *img, uint64_t from, uint64_t to,
 
 void inflight_settle_all_locked(struct image *img, bool may_continue)
 {
-	list_for_each_safe(link, &img->inflight.entries)
+	list_for_each_safe (link, &img->inflight.entries)
 		inflight_settle_locked(img, list_entry(link, struct entry, link), may_continue);
 }

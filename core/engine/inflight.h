@@ -21,15 +21,15 @@ struct entry *inflight_find_locked(const struct image *img, uint64_t region) CF_
 struct entry *inflight_add_locked(struct image *img, uint64_t region, bool keep) CF_IMAGE_LOCKED;
 
 /* It counts as background's, or not any more. */
-void inflight_set_background_locked(struct image *img, struct entry *entry, bool background)
-        CF_IMAGE_LOCKED;
+void inflight_set_background_locked(struct image *img, struct entry *entry,
+                                    bool background) CF_IMAGE_LOCKED;
 
 /*
  * Puts @part (WAITING) to the piece it wants bytes of, with those that are there: it may be DONE
  * afterwards, or LOCAL when the piece is stored.
  */
-void inflight_attach_locked(struct image *img, struct entry *entry, struct read_part *part)
-        CF_IMAGE_LOCKED;
+void inflight_attach_locked(struct image *img, struct entry *entry,
+                            struct read_part *part) CF_IMAGE_LOCKED;
 void inflight_detach_locked(struct image *img, struct read_part *part) CF_IMAGE_LOCKED;
 
 /*
@@ -41,8 +41,8 @@ bool inflight_arrive_locked(struct image *img, uint64_t offset, const unsigned c
                             uint32_t length, enum budget_use use) CF_IMAGE_LOCKED;
 
 /* The first byte that piece @index of @entry wants from the source; UINT64_MAX: nothing. */
-uint64_t inflight_need_locked(const struct image *img, const struct entry *entry, uint32_t index)
-        CF_IMAGE_LOCKED;
+uint64_t inflight_need_locked(const struct image *img, const struct entry *entry,
+                              uint32_t index) CF_IMAGE_LOCKED;
 
 /* Does somebody (reader or parked write) wait for @entry? */
 bool inflight_is_awaited(const struct entry *entry);
@@ -55,28 +55,27 @@ bool inflight_region_needs_source_locked(struct image *img, uint64_t region) CF_
  * is still wanted and not asked for, or ends it. With @may_continue an entry nobody waits for is
  * completed, otherwise given up. @entry may be gone afterwards.
  */
-void inflight_settle_locked(struct image *img, struct entry *entry, bool may_continue)
-        CF_IMAGE_LOCKED;
+void inflight_settle_locked(struct image *img, struct entry *entry,
+                            bool may_continue) CF_IMAGE_LOCKED;
 
 /* R8: what is not with a writer is dropped and nothing more is kept; @error != 0 fails parked
  * writes. Settle it afterwards. */
-void inflight_stop_keeping_locked(struct image *img, struct entry *entry, int error)
-        CF_IMAGE_LOCKED;
+void inflight_stop_keeping_locked(struct image *img, struct entry *entry,
+                                  int error) CF_IMAGE_LOCKED;
 
 /* A writer gives a piece back: 0 stored, or the destination's error. */
-void inflight_piece_returned_locked(struct image *img, struct piece *piece, int error)
-        CF_IMAGE_LOCKED;
+void inflight_piece_returned_locked(struct image *img, struct piece *piece,
+                                    int error) CF_IMAGE_LOCKED;
 
 /* Where @piece lies in the image. */
 uint64_t inflight_piece_offset(const struct image *img, const struct piece *piece);
 uint32_t inflight_piece_length(const struct image *img, const struct piece *piece);
 /* The piece behind @piece in the image, if it has an entry too; NULL: none. */
-struct piece *inflight_next_piece_locked(struct image *img, const struct piece *piece)
-        CF_IMAGE_LOCKED;
+struct piece *inflight_next_piece_locked(struct image *img,
+                                         const struct piece *piece) CF_IMAGE_LOCKED;
 
 /* Everybody who waits within [from, to) gets @error. */
-void inflight_fail_locked(struct image *img, uint64_t from, uint64_t to, int error)
-        CF_IMAGE_LOCKED;
+void inflight_fail_locked(struct image *img, uint64_t from, uint64_t to, int error) CF_IMAGE_LOCKED;
 
 /* Settles all entries with a byte in [from, to). */
 void inflight_settle_range_locked(struct image *img, uint64_t from, uint64_t to,
@@ -96,8 +95,7 @@ int takeover_begin_locked(struct image *img, uint64_t first, uint64_t nr) CF_IMA
  * Gives them back. 0: their bits are set, who waited is answered from the destination. Otherwise
  * they are missing again and fetched for those who wait.
  */
-void takeover_end_locked(struct image *img, uint64_t first, uint64_t nr, int error)
-        CF_IMAGE_LOCKED;
+void takeover_end_locked(struct image *img, uint64_t first, uint64_t nr, int error) CF_IMAGE_LOCKED;
 
 /* For takeover.c: an entry ends. Readers are sent to the destination, parked writes to a writer. */
 void inflight_remove_hydrated_locked(struct image *img, struct entry *entry) CF_IMAGE_LOCKED;

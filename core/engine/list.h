@@ -19,8 +19,8 @@ struct list {
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
 /* @pos may be removed (only @pos) while walking. */
-#define list_for_each_safe(pos, head)                                                     \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);     \
+#define list_for_each_safe(pos, head)                                                 \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
 	     pos = pos##_next, pos##_next = pos->next)
 
 static inline void list_init(struct list *head)

@@ -6,7 +6,8 @@
  * that turn out to be committed leave the set again: the destination has their data.
  *
  * Then bits are cleared by the reload. Readers go without locks: epoch is odd from before ro until
- * the bits are right again, and differs afterwards; who read the destination in between looks again.
+ * the bits are right again, and differs afterwards; who read the destination in between looks
+ * again.
  */
 #include "core/engine/mode.h"
 
@@ -38,8 +39,7 @@ void mode_fail_locked(struct image *img, const char *why)
 	metadata_bitmap_unlock(img->metadata);
 	events_push_locked(img, IMAGE_EVENT_MODE, IMAGE_FAIL, "%s", why);
 	request_fail_waiting_locked(img, -EIO);
-	list_for_each_safe(link, &img->inflight.entries)
-	{
+	list_for_each_safe (link, &img->inflight.entries) {
 		struct entry *entry = list_entry(link, struct entry, link);
 
 		if (entry->taken)
@@ -61,8 +61,7 @@ static void become_read_only_locked(struct image *img, const char *what,
 	metadata_bitmap_lock(img->metadata);
 	set_mode(img, IMAGE_RO);
 	metadata_bitmap_unlock(img->metadata);
-	list_for_each_safe(link, &img->inflight.entries)
-	{
+	list_for_each_safe (link, &img->inflight.entries) {
 		struct entry *entry = list_entry(link, struct entry, link);
 
 		if (entry->taken || !entry->keep)

@@ -163,10 +163,8 @@ static bool is_held_by_us(const struct image *img)
 /* The oldest request that waits for the source; NULL: none. */
 static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 {
-	list_for_each(link, &img->waiting)
-	{
-		struct image_request *req =
-		        list_entry(link, struct image_request, waiting_link);
+	list_for_each (link, &img->waiting) {
+		struct image_request *req = list_entry(link, struct image_request, waiting_link);
 
 		if (request_needs_source_locked(img, req))
 			return req;

@@ -59,9 +59,8 @@ void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint
 	uint64_t bytes = fetch->pos - fetch->attempt_pos;
 
 	if (fetch->first_byte_ns && now_ns > fetch->first_byte_ns && bytes >= RATE_MIN_BYTES)
-		pacing->byte_rate =
-		        smooth(pacing->byte_rate,
-		               bytes * CF_NS_PER_S / (now_ns - fetch->first_byte_ns));
+		pacing->byte_rate = smooth(pacing->byte_rate,
+		                           bytes * CF_NS_PER_S / (now_ns - fetch->first_byte_ns));
 	if (fetch->class == SOURCE_BACKGROUND && bytes && pacing->background_limit < UNLIMITED &&
 	    now_ns >= pacing->adapted_ns + ADAPT_NS) {
 		pacing->background_limit++;
@@ -112,4 +111,3 @@ uint64_t pacing_rate_locked(const struct image *img, uint64_t now_ns)
 		return 0;
 	return bytes * CF_NS_PER_S / max_u64(now_ns - oldest * CF_NS_PER_S, CF_NS_PER_S / 10);
 }
-

@@ -66,8 +66,8 @@ int image_read_hydrated(struct image *img, void *buf, size_t length, uint64_t of
 /* ---- placing parts ---- */
 
 /* May bytes that @entry wants at @offset be waited for? */
-static int admit(struct image *img, const struct entry *entry, uint64_t offset, uint64_t now_ns)
-        CF_IMAGE_LOCKED
+static int admit(struct image *img, const struct entry *entry, uint64_t offset,
+                 uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	uint64_t start, need;
 
@@ -251,8 +251,8 @@ static struct image_request *make(struct image *img, uint64_t offset, size_t len
 {
 	uint64_t first = offset / img->piece_size;
 	uint64_t last = (offset + length - 1) / img->piece_size;
-	struct image_request *req = request_new(img, REQUEST_READ, (uint32_t)(last - first + 1),
-	                                        done, user);
+	struct image_request *req =
+	        request_new(img, REQUEST_READ, (uint32_t)(last - first + 1), done, user);
 
 	if (!req)
 		return NULL;

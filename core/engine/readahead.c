@@ -90,8 +90,7 @@ static bool is_possible(const struct image *img) CF_IMAGE_LOCKED
 }
 
 /* Entries for the missing regions of [from, to); returns how far it got. */
-static uint64_t want(struct image *img, uint64_t from, uint64_t to, uint64_t window)
-        CF_IMAGE_LOCKED
+static uint64_t want(struct image *img, uint64_t from, uint64_t to, uint64_t window) CF_IMAGE_LOCKED
 {
 	uint64_t region = geometry_region_of(&img->geo, from);
 
@@ -120,9 +119,8 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 {
 	uint64_t window = min_u64(WINDOW_FACTOR * (stream->next - stream->begin), WINDOW_MAX);
 	uint64_t unit = min_u64(geometry_region_size(&img->geo), REQUEST_MAX);
-	uint64_t length = align_up(min_u64(max_u64(window / REQUESTS_PER_WINDOW, REQUEST_MIN),
-	                                   REQUEST_MAX),
-	                           unit);
+	uint64_t length = align_up(
+	        min_u64(max_u64(window / REQUESTS_PER_WINDOW, REQUEST_MIN), REQUEST_MAX), unit);
 	uint64_t target = min_u64(align_up(stream->next + window, unit), img->geo.size);
 
 	if (stream->ahead < stream->next)
@@ -131,7 +129,8 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 		uint64_t to = min_u64(stream->ahead + length, target);
 		uint64_t wanted;
 
-		/* Whole requests only, except at the end: small leftovers wait for the next time. */
+		/* Whole requests only, except at the end: small leftovers wait for the next time.
+		 */
 		if (to - stream->ahead < length && to < img->geo.size &&
 		    stream->ahead > stream->next)
 			break;
@@ -149,8 +148,8 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 	fetch_dispatch_locked(img, clock_monotonic_ns());
 }
 
-static void move_on(struct image *img, struct stream *stream, uint64_t offset, uint64_t length)
-        CF_IMAGE_LOCKED
+static void move_on(struct image *img, struct stream *stream, uint64_t offset,
+                    uint64_t length) CF_IMAGE_LOCKED
 {
 	uint64_t last = geometry_region_of(&img->geo, offset + length - 1);
 

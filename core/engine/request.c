@@ -48,8 +48,7 @@ void request_release_locked(struct image *img, struct image_request *req)
 /* Calls done() of what ended, without the lock. */
 static void answer(struct image *img, struct list *ended)
 {
-	list_for_each(link, ended)
-	{
+	list_for_each (link, ended) {
 		struct image_request *req = list_entry(link, struct image_request, link);
 		bool has_data = req->kind == REQUEST_READ && !req->error;
 
@@ -86,8 +85,7 @@ void image_unlock(struct image *img)
 struct image_request *request_new(struct image *img, enum request_kind kind, uint32_t nr_parts,
                                   image_done_fn *done, void *user)
 {
-	struct image_request *req =
-	        calloc(1, sizeof(*req) + nr_parts * sizeof(struct read_part));
+	struct image_request *req = calloc(1, sizeof(*req) + nr_parts * sizeof(struct read_part));
 
 	if (!req) {
 		done(user, -ENOMEM, NULL, 0);
@@ -205,10 +203,8 @@ bool request_needs_source_locked(struct image *img, const struct image_request *
 
 void request_fail_waiting_locked(struct image *img, int error)
 {
-	list_for_each_safe(link, &img->waiting)
-	{
-		struct image_request *req =
-		        list_entry(link, struct image_request, waiting_link);
+	list_for_each_safe (link, &img->waiting) {
+		struct image_request *req = list_entry(link, struct image_request, waiting_link);
 
 		if (request_needs_source_locked(img, req))
 			request_end_locked(img, req, error);

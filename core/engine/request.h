@@ -35,8 +35,8 @@ void request_release_locked(struct image *img, struct image_request *req) CF_IMA
 int request_reply_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
 
 /* Does it wait for bytes of the source (and not just for the local disk)? */
-bool request_needs_source_locked(struct image *img, const struct image_request *req)
-        CF_IMAGE_LOCKED;
+bool request_needs_source_locked(struct image *img,
+                                 const struct image_request *req) CF_IMAGE_LOCKED;
 
 /* Ends all requests that do. */
 void request_fail_waiting_locked(struct image *img, int error) CF_IMAGE_LOCKED;

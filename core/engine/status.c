@@ -64,8 +64,7 @@ void image_get_status(struct image *img, struct image_status *ret_status)
 	struct image_status status = {0};
 
 	image_lock(img);
-	status.hydration =
-	        hydrator_state_locked(img, status.reason, sizeof(status.reason));
+	status.hydration = hydrator_state_locked(img, status.reason, sizeof(status.reason));
 	status.source_state = img->outage.state;
 	status.regions_hydrating = img->inflight.nr_entries;
 	status.background_in_flight = img->fetches.nr_running[SOURCE_BACKGROUND] +

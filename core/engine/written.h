@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 struct region_marks {
-	uint64_t *words;  /* owned; one bit per region */
-	bool *touched;    /* owned; for each chunk of words */
-	uint32_t *used;   /* owned; indexes of the chunks that were touched */
+	uint64_t *words; /* owned; one bit per region */
+	bool *touched;   /* owned; for each chunk of words */
+	uint32_t *used;  /* owned; indexes of the chunks that were touched */
 	uint32_t nr_used;
 };
 

@@ -1,0 +1,157 @@
+#include "engine_fixture.h"
+
+#include "core/engine/image.h"
+
+static struct fixture *hydrating(uint64_t size, uint64_t region_size, uint64_t threshold,
+                                 uint64_t batch)
+{
+	struct fixture *fx = fixture_new(size, region_size);
+
+	fx->params.settings.hydration_threshold = threshold;
+	fx->params.settings.hydration_batch_size = batch;
+	return fx;
+}
+
+static void all_of_it_arrives_and_is_committed(void **state)
+{
+	struct fixture *fx = hydrating(8 * MIB + 123, 64 * KIB, 64, 16);
+
+	(void)state;
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(status_of(fx).regions_committed, 129);
+	assert_int_equal(memory_source_nr_bytes(fx->source), 8 * MIB + 123);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, 8 * MIB + 123);
+	assert_int_equal(status_of(fx).eta_seconds, 0);
+	wait_until(nr_events(fx, IMAGE_EVENT_MILESTONE) == 100);
+	assert_int_equal(fixture_close(fx), 0);
+	fixture_free(fx);
+}
+
+static void threshold_and_batch_bound_what_is_asked_for(void **state)
+{
+	struct fixture *fx = hydrating(8 * MIB, 64 * KIB, 12, 4);
+
+	(void)state;
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	memory_source_wait_asked(fx->source, 3);
+	memory_source_wait_held(fx->source, 3);
+	fixture_sleep_ms(20);
+	assert_int_equal(memory_source_nr_asked(fx->source), 3);
+	assert_int_equal(status_of(fx).background_in_flight, 3);
+	assert_int_equal(status_of(fx).regions_hydrating, 12);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(memory_source_asked(fx->source, i).length, 4 * 65536);
+		assert_int_equal(memory_source_asked(fx->source, i).class, SOURCE_BACKGROUND);
+	}
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	fixture_free(fx);
+}
+
+static void connections_are_kept_for_readers(void **state)
+{
+	struct fixture *fx = hydrating(16 * MIB, 64 * KIB, 256, 4);
+	struct answer *reader;
+
+	(void)state;
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 6);
+	reader = start_read(fx, 15 * MIB, 4096);
+	memory_source_wait_asked(fx->source, 7);
+	assert_int_equal(memory_source_asked(fx->source, 6).class, SOURCE_FOREGROUND);
+	memory_source_gate(fx->source, UINT64_MAX);
+	assert_answer_is_source(fx, reader, 15 * MIB);
+	(void)answer_free(reader);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_true(memory_source_most_open(fx->source) <= 8);
+	fixture_free(fx);
+}
+
+static void a_huge_region_is_hydrated(void **state)
+{
+	struct fixture *fx = hydrating(40 * MIB + 1, 1024 * MIB, 1, 1);
+
+	(void)state;
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(memory_source_nr_bytes(fx->source), 40 * MIB + 1);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, 40 * MIB + 1);
+	fixture_free(fx);
+}
+
+static void a_rate_limit_is_kept(void **state)
+{
+	struct fixture *fx = hydrating(4 * MIB, 64 * KIB, 64, 16);
+	uint64_t begin;
+
+	(void)state;
+	fx->params.settings.background_rate = 2 * MIB;
+	begin = clock_monotonic_ns();
+	fixture_open(fx);
+	wait_until(status_of(fx).bytes_from_source >= 3 * MIB);
+	/* A quarter of a second's worth may come at once, and one request is one portion. */
+	assert_true(clock_monotonic_ns() - begin >= CF_NS_PER_S);
+	fixture_free(fx);
+}
+
+static void a_lower_batch_than_one_counts_as_one(void **state)
+{
+	struct fixture *fx = hydrating(MIB, 64 * KIB, 2, 0);
+
+	(void)state;
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(memory_source_nr_asked(fx->source), 16);
+	fixture_free(fx);
+}
+
+static void a_broken_request_goes_on_where_it_stopped(void **state)
+{
+	struct fixture *fx = hydrating(MIB, 64 * KIB, 16, 16);
+
+	(void)state;
+	memory_source_plan(fx->source, 3, SOURCE_SHORT, 100000, 0);
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(memory_source_nr_bytes(fx->source), MIB);
+	assert_int_equal(memory_source_asked(fx->source, 1).offset, 100000);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, MIB);
+	fixture_free(fx);
+}
+
+static void a_complete_image_needs_no_source(void **state)
+{
+	struct fixture *fx = hydrating(MIB, 64 * KIB, 16, 16);
+
+	(void)state;
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(fixture_close(fx), 0);
+	fx->params.source = NULL;
+	fx->params.source_state = SOURCE_STATE_UNUSED;
+	fixture_open(fx);
+	assert_int_equal(status_of(fx).hydration, HYDRATION_DONE);
+	assert_int_equal(status_of(fx).source_state, SOURCE_STATE_UNUSED);
+	assert_string_equal(status_of(fx).reason, "");
+	assert_reads_source(fx, 0, MIB);
+	fixture_free(fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(all_of_it_arrives_and_is_committed),
+	        cmocka_unit_test(threshold_and_batch_bound_what_is_asked_for),
+	        cmocka_unit_test(connections_are_kept_for_readers),
+	        cmocka_unit_test(a_huge_region_is_hydrated),
+	        cmocka_unit_test(a_rate_limit_is_kept),
+	        cmocka_unit_test(a_lower_batch_than_one_counts_as_one),
+	        cmocka_unit_test(a_broken_request_goes_on_where_it_stopped),
+	        cmocka_unit_test(a_complete_image_needs_no_source),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
