@@ -24,7 +24,7 @@ make_tree() {
 
 # same_tree FOLDER FOLDER: names, types, modes, links and bytes.
 same_tree() {
-	diff -r --no-dereference "$1" "$2" >&2 || fail "$1 and $2 differ"
+	diff -r --no-dereference --exclude=lost+found "$1" "$2" >&2 || fail "$1 and $2 differ"
 	diff <(tree_attributes "$1") <(tree_attributes "$2") >&2 || fail "$1 and $2 differ in attributes"
 }
 
@@ -50,7 +50,7 @@ format() {
 	ext4) mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$2" ;;
 	xfs) need_program mkfs.xfs xfsprogs && mkfs.xfs -q -f -K "$2" ;;
 	btrfs) need_program mkfs.btrfs btrfs-progs && mkfs.btrfs -q -f -K "$2" ;;
-	esac
+	esac 2>>"$T/logs/mkfs"
 }
 
 # check_filesystem TYPE DEVICE: complains about anything, changes nothing.
