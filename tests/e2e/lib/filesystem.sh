@@ -50,7 +50,7 @@ format() {
 	ext4) mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$2" ;;
 	xfs) need_program mkfs.xfs xfsprogs && mkfs.xfs -q -f -K "$2" ;;
 	btrfs) need_program mkfs.btrfs btrfs-progs && mkfs.btrfs -q -f -K "$2" ;;
-	esac 2>>"$T/logs/mkfs"
+	esac >>"$T/logs/mkfs" 2>&1
 }
 
 # check_filesystem TYPE DEVICE: complains about anything, changes nothing.
