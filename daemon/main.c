@@ -37,7 +37,7 @@ static void on_event(void *user, const struct image_event *event)
 {
 	struct daemon *d = user;
 
-	events_handle(state_name(d->clone.state), event);
+	events_handle(state_name(d->clone.state), d->clone.journal, event);
 }
 
 static void on_invalidate(void *user)
@@ -197,6 +197,7 @@ static int start(struct daemon *d, struct cf_error *err)
 	r = find_image_path(d, err);
 	if (r < 0)
 		return r;
+	clone_start_journal(&d->clone, d->image_path);
 	r = start_engine(d, err);
 	if (r < 0)
 		return r;

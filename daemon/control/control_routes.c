@@ -18,6 +18,11 @@ struct control_route {
 	               struct control_answer *ret_answer);
 	void (*begin)(const struct control_backend *backend, struct control_call *call);
 	void (*finish)(const struct control_backend *backend, struct control_answer *ret_answer);
+	/*
+	 * The answer is right even if the operation failed: like dm-clone's status, dmsetup shows
+	 * what a commit that fails has made of the clone.
+	 */
+	bool finish_failed;
 };
 
 void answer_error(struct control_answer *answer, unsigned int status, const char *format, ...)
@@ -131,12 +136,12 @@ static void begin_flush(const struct control_backend *backend, struct control_ca
 }
 
 static const struct control_route routes[] = {
-        {"GET", "/v1/status", "status", status_answer, NULL, NULL},
-        {"POST", "/v1/pause", "pause", slow_answer, begin_pause, answer_status},
-        {"POST", "/v1/resume", "resume", resume_answer, NULL, NULL},
-        {"POST", "/v1/flush", "flush", slow_answer, begin_flush, answer_status},
-        {"POST", "/v1/settings", "settings", settings_answer, NULL, NULL},
-        {"POST", "/v1/dmsetup", "dmsetup", dmsetup_answer, begin_flush, answer_line},
+        {"GET", "/v1/status", "status", status_answer, NULL, NULL, false},
+        {"POST", "/v1/pause", "pause", slow_answer, begin_pause, answer_status, false},
+        {"POST", "/v1/resume", "resume", resume_answer, NULL, NULL, false},
+        {"POST", "/v1/flush", "flush", slow_answer, begin_flush, answer_status, false},
+        {"POST", "/v1/settings", "settings", settings_answer, NULL, NULL, false},
+        {"POST", "/v1/dmsetup", "dmsetup", dmsetup_answer, begin_flush, answer_line, true},
 };
 
 const struct control_route *route_find(const char *method, const char *path,
@@ -201,6 +206,8 @@ void route_finish(const struct control_route *route, const struct control_backen
 	else if (result == -ETIMEDOUT)
 		answer_error(ret_answer, MHD_HTTP_GATEWAY_TIMEOUT,
 		             "%s takes longer than a command waits; it goes on", route->verb);
+	else if (route->finish_failed)
+		route->finish(backend, ret_answer);
 	else if (error->text[0])
 		answer_error(ret_answer, MHD_HTTP_INTERNAL_SERVER_ERROR, "%s", error->text);
 	else

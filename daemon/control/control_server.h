@@ -7,7 +7,8 @@
  *   POST /v1/resume     the status
  *   POST /v1/flush      the status, when everything written before is on stable storage
  *   POST /v1/settings   {NAME: VALUE, ...} -> {"changed": {NAME: {"old", "new"}}, "settings":
- * {...}} POST /v1/dmsetup    {"noflush": bool} -> {"line": dm-clone's status line}
+ * {...}} POST /v1/dmsetup    {"noflush": bool} -> {"line": dm-clone's status line}, after a flush,
+ *                       also after one that failed
  *
  * It knows nothing of the engine: a table of functions stands between. One thread (of
  * libmicrohttpd) serves all clients and must not be held up, so calls that take time are begun

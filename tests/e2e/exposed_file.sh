@@ -18,7 +18,7 @@ FILE=$T/mnt/disk.raw
 assert_eq "$(stat -c '%F %a %u %g %s %h %Y' "$FILE")" \
 	"regular file 600 0 0 $SIZE 1 1600000000" "attributes of the file"
 assert_eq "$(stat -c '%F %a' "$T/mnt")" "directory 555" "attributes of the folder"
-assert_eq "$(ls -a "$T/mnt" | tr '\n' ' ')" ". .. disk.raw " "entries of the folder"
+assert_eq "$(find "$T/mnt" -printf '%P %y ')" " d disk.raw f " "entries of the folder"
 assert_eq "$(stat -f -c '%b %S' "$T/mnt")" "$(stat -f -c '%b %S' "$T/state")" "statfs"
 grep -q "^$URL/disk.raw $T/mnt fuse.clonefs rw,nosuid,nodev" /proc/mounts ||
 	fail "/proc/mounts: $(grep clonefs /proc/mounts)"

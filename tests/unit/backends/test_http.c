@@ -5,10 +5,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "http_fixture.h"
 
@@ -100,7 +105,7 @@ static void never_more_connections_than_allowed(void **state)
 	source->ops->configure(source, &wider);
 	server_wait_for_state(server, "in_flight", 5);
 	/* The control connection is one more. */
-	assert_in_range(server_state(server, "connections"), 5, 6);
+	server_wait_for_state(server, "connections", 6);
 	server_control(server, "{\"paused\":false}");
 	for (size_t i = 0; i < COUNT(c); i++) {
 		assert_int_equal(collector_wait(c[i]), SOURCE_OK);
@@ -267,14 +272,18 @@ static void a_remembered_url_that_refuses_sends_back_to_the_original_once(void *
 
 static void a_remembered_url_that_fails_is_forgotten(void **state)
 {
+	const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
 	struct server *other = server_start(NULL);
 	struct collector *c;
 	struct source *source;
-	char url[256];
+	char url[256], path[256];
 
 	(void)state;
 	fixture_image(server, "mirrored", MIB);
 	fixture_image(other, "mirrored", MIB);
+	/* Another version for certain: the clock of files is coarse. */
+	(void)snprintf(path, sizeof(path), "%s/mirrored", server_folder(other));
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 	redirect(server, "mirrored", server_url(other, "mirrored", url), 302);
 	source = fixture_pinned(server, "mirrored", NULL);
 	fixture_expect_range(source, 0, 1000);
@@ -371,13 +380,28 @@ static void a_login_does_not_go_to_another_origin(void **state)
 	server_stop(other);
 }
 
+static bool machine_has_ipv6(void)
+{
+	const struct sockaddr_in6 address = {.sin6_family = AF_INET6,
+	                                     .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool has = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return has;
+}
+
 static void ipv6_works(void **state)
 {
 	const struct server_options options = {.ipv6 = true};
-	struct server *six = server_start(&options);
+	struct server *six;
 	struct source *source;
 
 	(void)state;
+	if (!machine_has_ipv6())
+		skip();
+	six = server_start(&options);
 	fixture_image(six, "six", MIB);
 	source = fixture_pinned(six, "six", NULL);
 	fixture_expect_range(source, 1, 100000);

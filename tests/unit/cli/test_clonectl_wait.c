@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/state/lock.h"
@@ -98,6 +100,56 @@ static void paused_clone_is_waited_for_with_one_line(void **state)
 	line = strstr(run.err, "is paused (somebody said so)");
 	assert_non_null(line);
 	assert_null(strstr(line + 1, "is paused"));
+	fake_clone_end(&clone);
+}
+
+/* Reads what the terminal shows until its other end is closed. */
+static void read_terminal(int fd, char *buf, size_t size)
+{
+	size_t used = 0;
+	ssize_t n;
+
+	while (used < size - 1 && (n = read(fd, buf + used, size - 1 - used)) > 0)
+		used += n;
+	buf[used] = '\0';
+}
+
+static void terminal_gets_a_bar(void **state)
+{
+	struct fake_clone clone;
+	char text[8192];
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	pid_t pid;
+	int status;
+
+	(void)state;
+	if (terminal < 0)
+		skip();
+	assert_int_equal(grantpt(terminal) | unlockpt(terminal), 0);
+	fake_clone_start_in(&clone, run_folder, "one");
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+
+		if (fd < 0)
+			_exit(126);
+		(void)dup2(fd, STDERR_FILENO);
+		if (fd != STDERR_FILENO)
+			(void)close(fd);
+		(void)execl(CLONECTL, CLONECTL, "wait", (char *)NULL);
+		_exit(127);
+	}
+	fake_clone_wait_statuses(&clone, 2);
+	change(&clone, "done", "", 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	read_terminal(terminal, text, sizeof(text));
+	(void)close(terminal);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_non_null(strstr(text, "\r[..............................]   0.0 %"));
+	assert_non_null(strstr(text, "\r[##############################] 100.0 %"));
+	/* The shell's prompt begins on a line of its own. */
+	assert_string_equal(text + strlen(text) - 2, "\r\n");
 	fake_clone_end(&clone);
 }
 
@@ -216,6 +268,7 @@ int main(void)
 	        cmocka_unit_test(complete_clone_is_not_waited_for),
 	        cmocka_unit_test(hopeless_clone_is_told_at_once),
 	        cmocka_unit_test(paused_clone_is_waited_for_with_one_line),
+	        cmocka_unit_test(terminal_gets_a_bar),
 	        cmocka_unit_test(clone_that_ends_first_is_a_failure),
 	        cmocka_unit_test(timeout_ends_the_waiting),
 	        cmocka_unit_test(exit_waits_for_the_lock),

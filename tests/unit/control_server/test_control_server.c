@@ -212,8 +212,24 @@ static void failures_are_told_with_their_sentence(void **state)
 	http_request(clone.socket_path, "POST", "/v1/flush", "", &reply);
 	assert_error(&reply, 500, "flush failed: Input/output error");
 	fake_clone_end_at_once(&clone, -EIO, "the disk has gone");
-	http_request(clone.socket_path, "POST", "/v1/dmsetup", "", &reply);
+	http_request(clone.socket_path, "POST", "/v1/pause", "", &reply);
 	assert_error(&reply, 500, "the disk has gone");
+	fake_clone_end(&clone);
+}
+
+static void dmsetup_shows_what_a_failed_commit_left(void **state)
+{
+	struct fake_clone clone;
+	struct reply reply;
+
+	(void)state;
+	fake_clone_start(&clone, LONG_MS);
+	fake_clone_end_at_once(&clone, -EIO, "the disk has gone");
+	fake_clone_say(&clone, &clone.status.mode, "fail");
+	http_request(clone.socket_path, "POST", "/v1/dmsetup", "", &reply);
+	assert_int_equal(reply.status, 200);
+	assert_string_equal(reply.body, "{\"line\":\"0 128 clone Fail\"}");
+	assert_int_equal(fake_clone_count(&clone, &clone.nr_flushes), 1);
 	fake_clone_end(&clone);
 }
 
@@ -334,6 +350,7 @@ int main(void)
 	        cmocka_unit_test(dmsetup_with_noflush_commits_nothing),
 	        cmocka_unit_test(calls_may_end_within_their_begin),
 	        cmocka_unit_test(failures_are_told_with_their_sentence),
+	        cmocka_unit_test(dmsetup_shows_what_a_failed_commit_left),
 	        cmocka_unit_test(deadline_answers_and_a_late_end_is_harmless),
 	        cmocka_unit_test(stop_answers_who_waits_and_removes_the_socket),
 	        cmocka_unit_test(client_that_hangs_up_is_forgotten),
