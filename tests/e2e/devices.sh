@@ -76,7 +76,7 @@ mount_clonefs "$URL/disk.raw" "$T/mnt"
 wait_hydrated
 assert_same_file "$FILE" "$T/expected"
 umount_clonefs
-"$CLONECTL" check "$METADATA"
+"$CLONECTL" check "$METADATA" >"$T/logs/check"
 assert_same_range "$DESTINATION" "$T/expected" 0 $SIZE
 assert_same_range "$T/destination" "$T/expected" 0 $SIZE
 cmp -i $SIZE:0 -n 212 "$DESTINATION" /dev/zero || fail "the last sector is not zero behind the image"
