@@ -82,11 +82,13 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
 	if (r < 0)
 		return r;
-	warn_about_source(clone, options, &probe);
 	r = options->fake ? state_check_new(clone->state, &probe.identity, err)
 	                  : state_create(clone->state, &probe.identity, err);
-	if (r == 0)
+	/* A refusal is one sentence: nothing is said before. */
+	if (r == 0) {
+		warn_about_source(clone, options, &probe);
 		keep_head(clone, &probe);
+	}
 	free(probe.head);
 	clone->source_state = SOURCE_STATE_OK;
 	return r;

@@ -43,7 +43,7 @@ static char last_message[256];
  * A session whose mount somebody still uses cannot be unmounted by libfuse without hitting what
  * may be mounted at the same place now. The kernel ends it when the process does.
  */
-static struct fuse_session *left_to_exit;
+static struct fuse_session *volatile left_to_exit;
 
 static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
         __attribute__((format(printf, 2, 0)));
