@@ -7,6 +7,7 @@
 #include "backends/registry.h"
 #include "core/base/log.h"
 #include "core/metadata/metadata.h"
+#include "daemon/history.h"
 #include "daemon/image_kind.h"
 
 void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings)
@@ -81,11 +82,13 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
 	if (r < 0)
 		return r;
-	warn_about_source(clone, options, &probe);
 	r = options->fake ? state_check_new(clone->state, &probe.identity, err)
 	                  : state_create(clone->state, &probe.identity, err);
-	if (r == 0)
+	/* A refusal is one sentence: nothing is said before. */
+	if (r == 0) {
+		warn_about_source(clone, options, &probe);
 		keep_head(clone, &probe);
+	}
 	free(probe.head);
 	clone->source_state = SOURCE_STATE_OK;
 	return r;
@@ -211,6 +214,8 @@ int clone_start(struct clone *clone, const struct options *options,
 	};
 	int r;
 
+	clone->journal =
+	        history_open(state_dir(clone->state), state_name(clone->state), clone->name->shown);
 	clone_image_settings(&clone->settings, &params.settings);
 	if (clone->source)
 		clone->source->ops->pin(clone->source, &config->source);
@@ -231,6 +236,8 @@ int clone_close(struct clone *clone, struct cf_error *err)
 
 	if (clone->source)
 		clone->source->ops->close(clone->source);
+	/* Before the lock: the next holder finds the session closed. */
+	journal_close(clone->journal, r < 0 ? "the last commit failed" : "unmounted");
 	state_release(clone->state);
 	source_name_free(clone->name);
 	free(clone->head);

@@ -18,6 +18,8 @@
 #include "core/state/state.h"
 #include "daemon/options.h"
 
+struct journal;
+
 struct clone {
 	struct source_name *name;
 	struct state *state;
@@ -26,7 +28,8 @@ struct clone {
 	struct settings settings; /* as mounted */
 	unsigned char *head;      /* owned; the image's first bytes that the probe brought */
 	size_t head_length;
-	struct image *image; /* NULL until clone_start() */
+	struct image *image;     /* NULL until clone_start() */
+	struct journal *journal; /* NULL: none is kept */
 };
 
 /*
@@ -38,13 +41,13 @@ struct clone {
 int clone_open(const struct options *options, const char *mountpoint, struct clone *ret_clone,
                struct cf_error *err);
 
-/* Starts the engine. */
+/* Opens the journal and starts the engine. */
 int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err);
 
 /*
- * Last commit, then everything is closed and unlocked. 0, or why the last commit failed. Accepts
- * what was opened half.
+ * Last commit, then everything is closed and unlocked, the journal included. 0, or why the last
+ * commit failed. Accepts what was opened half.
  */
 int clone_close(struct clone *clone, struct cf_error *err);
 

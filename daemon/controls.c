@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/history.h"
 
 static void get_settings(void *user, struct settings *ret_settings)
 {
@@ -22,13 +23,13 @@ static int set_settings(void *user, const struct settings *old, const struct set
 	struct daemon *d = user;
 	struct image_settings image_settings;
 
-	(void)old;
 	(void)err;
 	clone_image_settings(settings, &image_settings);
 	cf_lock(&d->lock);
 	d->settings = *settings;
 	cf_unlock(&d->lock);
 	log_set_level(settings->log_level);
+	history_settings(d->clone.journal, old, settings);
 	image_configure(d->clone.image, &image_settings);
 	return 0;
 }

@@ -47,7 +47,7 @@ static int get_integer(json_t *object, const char *field, int64_t min, int64_t *
 
 static int get_size(json_t *object, const char *field, uint64_t *ret, struct cf_error *err)
 {
-	int64_t value;
+	int64_t value = 0;
 	int r = get_integer(object, field, 1, &value, err);
 
 	if (r < 0)
@@ -102,7 +102,7 @@ static int check_must_fields(json_t *object, struct cf_error *err)
 
 static int check_version(json_t *object, struct cf_error *err)
 {
-	int64_t version;
+	int64_t version = 0;
 	int r = get_integer(object, "version", 1, &version, err);
 
 	if (r < 0)

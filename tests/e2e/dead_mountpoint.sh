@@ -9,11 +9,14 @@ cp "$T/www/disk.raw" "$T/expected"
 start_range_server
 
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+# put TEXT OFFSET: into the image, until it is durable, and into the model.
 put() {
-	printf '%s' "$1" | dd of="$2" conv=notrunc,${3:-fsync} bs=4M oflag=seek_bytes seek="$4" status=none
+	local file
+	for file in "$T/mnt/disk.raw" "$T/expected"; do
+		printf '%s' "$1" | dd of="$file" conv=notrunc,fsync bs=4M oflag=seek_bytes seek="$2" status=none
+	done
 }
-put first "$T/mnt/disk.raw" fsync 100000
-put first "$T/expected" fsync 100000
+put first 100000
 kill_daemon
 ! ls "$T/mnt/" 2>/dev/null || fail "the mountpoint of a killed daemon still answers"
 
@@ -21,8 +24,7 @@ kill_daemon
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 assert_eq "$(grep -c " $T/mnt fuse.clonefs " /proc/mounts)" 1 "mounts at the mountpoint"
 assert_same_file "$T/mnt/disk.raw" "$T/expected"
-put second "$T/mnt/disk.raw" fsync 3000000
-put second "$T/expected" fsync 3000000
+put second 3000000
 
 # An open file of the dead mount does not keep it in the way.
 exec 7<"$T/mnt/disk.raw"

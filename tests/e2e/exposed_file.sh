@@ -18,7 +18,7 @@ FILE=$T/mnt/disk.raw
 assert_eq "$(stat -c '%F %a %u %g %s %h %Y' "$FILE")" \
 	"regular file 600 0 0 $SIZE 1 1600000000" "attributes of the file"
 assert_eq "$(stat -c '%F %a' "$T/mnt")" "directory 555" "attributes of the folder"
-assert_eq "$(ls -a "$T/mnt" | tr '\n' ' ')" ". .. disk.raw " "entries of the folder"
+assert_eq "$(find "$T/mnt" -printf '%P %y ')" " d disk.raw f " "entries of the folder"
 assert_eq "$(stat -f -c '%b %S' "$T/mnt")" "$(stat -f -c '%b %S' "$T/state")" "statfs"
 grep -q "^$URL/disk.raw $T/mnt fuse.clonefs rw,nosuid,nodev" /proc/mounts ||
 	fail "/proc/mounts: $(grep clonefs /proc/mounts)"
@@ -63,6 +63,12 @@ assert_same_file "$FILE" "$T/expected"
 assert_eq "$(status_field modified)" true "modified after a write"
 mtime=$(stat -c %Y "$FILE")
 ((mtime >= before)) || fail "mtime $mtime was not moved by writes at $before"
+
+say "hydration and writes leave the page cache alone"
+"$CLONECTL" resume "$T/mnt" >/dev/null
+wait_hydrated
+python3 "$E2E_DIR/cached_read.py" "$FILE" "$(status_field pid)"
+mtime=$(stat -c %Y "$FILE")
 
 say "what was written survives, with its mtime"
 umount_clonefs
