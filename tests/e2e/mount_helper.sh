@@ -44,6 +44,19 @@ ends 0 "" "$MOUNT_CLONEFS" -f -o "state_dir=$STATE" "$SOURCE" "$T/mnt"
 ends 1 "404" "$MOUNT_CLONEFS" -f -o "state_dir=$STATE" "$URL/none" "$T/mnt"
 ! grep -q fuse.clonefs /proc/mounts || fail "something is mounted"
 
+say "who is killed while he waits for the source leaves no daemon behind"
+server_mark
+server_control '{"paused": true}' >/dev/null
+"$MOUNT_CLONEFS" -o "state_dir=$STATE" "$SOURCE" "$T/mnt" 2>"$T/logs/killed" &
+helper=$!
+wait_for 60 server_has_seen 1
+child=$(pgrep -P "$helper")
+kill -KILL "$helper"
+wait_for 60 process_is_gone "$helper"
+server_control '{"paused": false}' >/dev/null
+wait_for 60 process_is_gone "$child"
+! grep -q fuse.clonefs /proc/mounts || fail "something is mounted"
+
 say "a mount with all that mount(8) may add"
 at_exit unmount_clone_at_exit "$T/mnt"
 "$MOUNT_CLONEFS" "$SOURCE" "$T/mnt" -s -n -v -N 1 -t clonefs -o \
