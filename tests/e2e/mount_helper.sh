@@ -70,6 +70,12 @@ assert_same_file "$T/mnt/disk.raw" "$T/www/disk.raw"
 ends 1 "$STATE" "$MOUNT_CLONEFS" -o "state_dir=$STATE" "$SOURCE" "$T/www"
 umount_clonefs "$T/mnt" "$STATE"
 
+say "relative paths count from the folder of the caller"
+(cd "$T/www" && "$MOUNT_CLONEFS" -o "state_dir=../state/relative,no_hydration" disk.raw ../mnt)
+assert_eq "$(status_field source)" "$T/www/disk.raw" "the source"
+assert_same_file "$T/mnt/disk.raw" "$T/www/disk.raw"
+umount_clonefs "$T/mnt" "$T/state/relative"
+
 say "commas and quotes in paths"
 mkdir "$T/a,b"
 at_exit unmount_clone_at_exit "$T/mnt"
