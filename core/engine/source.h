@@ -27,6 +27,8 @@ struct source_request;
 #define SOURCE_HEAD_MAX      65536
 /* No request is longer than this; the engine cuts. */
 #define SOURCE_REQUEST_MAX (UINT64_C(64) << 20)
+/* Bytes that a backend may keep inside each request. */
+#define SOURCE_BACKEND_ROOM 128
 
 /* Which version of the source is meant. Pinned when the clone is created. */
 struct source_identity {
@@ -86,7 +88,10 @@ struct source_request {
 	bool fresh_connection; /* do not reuse a kept-alive one */
 	const struct source_sink *sink;
 
-	void *backend; /* the backend's, from submit to done */
+	/* The backend's, from submit to done: its own state of the request, so that it allocates
+	 * nothing for each. */
+	void *backend;
+	_Alignas(16) unsigned char backend_room[SOURCE_BACKEND_ROOM];
 };
 
 /* What may change while a source is open. */

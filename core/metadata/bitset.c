@@ -1,9 +1,9 @@
 #include "core/metadata/bitset.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/base/cleanup.h"
 #include "core/metadata/array.h"
 
 #define READ_BATCH 64u
@@ -13,7 +13,8 @@ uint32_t bitset_nr_arrays(uint64_t nr_regions)
 	return (uint32_t)((nr_regions + REGIONS_PER_ARRAY - 1) / REGIONS_PER_ARRAY);
 }
 
-uint64_t bitset_last_word_mask(uint64_t nr_regions)
+/* Ones for the bits of the last word that stand for regions. */
+static uint64_t last_word_mask(uint64_t nr_regions)
 {
 	unsigned int rest = (unsigned int)(nr_regions % REGIONS_PER_WORD);
 
@@ -83,81 +84,91 @@ static uint32_t neighbours(const struct bitset *bitset, uint32_t index)
 	return nr;
 }
 
-static void hand_out(const struct bitset *bitset, uint32_t index, const union metadata_block *block,
-                     struct damage_sink *sink, bitset_words_fn *take, void *user)
+/* One pass over all array blocks. */
+struct reading {
+	const struct bitset *bitset;
+	struct block_io *io;
+	struct usage *usage;
+	struct damage_sink *sink;
+	bitset_words_fn *take;
+	void *user;
+};
+
+static void hand_out(const struct reading *reading, uint32_t index,
+                     const union metadata_block *block)
 {
+	const struct bitset *bitset = reading->bitset;
 	uint32_t nr = array_nr_words(bitset->nr_words, index);
 	uint64_t words[ARRAY_WORDS];
 
+	assert(nr > 0 && nr <= ARRAY_WORDS);
 	for (uint32_t i = 0; i < nr; i++)
 		words[i] = array_word(block, i);
 	if (index + 1 == bitset->nr_arrays) {
-		uint64_t mask = bitset_last_word_mask(bitset->nr_regions);
+		uint64_t mask = last_word_mask(bitset->nr_regions);
 
-		if ((words[nr - 1] & ~mask) && sink->thorough)
-			damage_text(sink, -EINVAL, bitset->arrays[index],
+		if ((words[nr - 1] & ~mask) && reading->sink->thorough)
+			damage_text(reading->sink, -EINVAL, bitset->arrays[index],
 			            "bits behind the last region", "zeros", "ones");
 		words[nr - 1] &= mask;
 	}
-	take(user, (uint64_t)index * ARRAY_WORDS, words, nr);
+	reading->take(reading->user, (uint64_t)index * ARRAY_WORDS, words, nr);
 }
 
-int bitset_read_array(const struct bitset *bitset, struct block_io *io, uint32_t index,
-                      union metadata_block *ret_block, struct damage_sink *sink)
+/* Array block @index, which is in @block already unless the read of its batch failed. */
+static int take_one(const struct reading *reading, uint32_t index, union metadata_block *block,
+                    bool is_read)
 {
+	const struct bitset *bitset = reading->bitset;
 	uint64_t place = bitset->arrays[index];
-	int r = block_read(io, BLOCK_ARRAY, place, ret_block, sink);
+	int r;
 
-	return r < 0 ? r
-	             : array_check(place, ret_block, array_nr_words(bitset->nr_words, index), sink);
-}
-
-/* Verifies array block @index, which is in @block unless the read of its batch failed. */
-static int take_one(const struct bitset *bitset, struct block_io *io, uint32_t index,
-                    union metadata_block *block, bool is_read, struct damage_sink *sink,
-                    bitset_words_fn *take, void *user)
-{
-	uint64_t place = bitset->arrays[index];
-	int r = 0;
-
-	if (!is_read)
-		r = block_read(io, BLOCK_ARRAY, place, block, sink);
+	if (is_read)
+		r = block_verify(BLOCK_ARRAY, place, block, reading->sink);
 	else
-		r = block_verify(BLOCK_ARRAY, place, block, sink);
+		r = block_read(reading->io, BLOCK_ARRAY, place, block, reading->sink);
 	if (r == 0)
-		r = array_check(place, block, array_nr_words(bitset->nr_words, index), sink);
+		r = array_check(place, block, array_nr_words(bitset->nr_words, index),
+		                reading->sink);
 	if (r == 0)
-		hand_out(bitset, index, block, sink, take, user);
+		hand_out(reading, index, block);
+	else if (reading->usage)
+		r = usage_skip(reading->usage, reading->sink, r);
 	return r;
+}
+
+static int take_batch(const struct reading *reading, uint32_t index, uint32_t nr,
+                      union metadata_block *batch)
+{
+	uint64_t offset = reading->bitset->arrays[index] * METADATA_BLOCK_SIZE;
+	bool is_read = block_io_pread(reading->io, batch, nr * sizeof(*batch), offset) == 0;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		int r = take_one(reading, index + i, &batch[i], is_read);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int bitset_read_words(const struct bitset *bitset, struct block_io *io, struct usage *usage,
                       struct damage_sink *sink, bitset_words_fn *take, void *user)
 {
-	CF_AUTO_FREE union metadata_block *batch = malloc(READ_BATCH * sizeof(*batch));
+	const struct reading reading = {bitset, io, usage, sink, take, user};
+	union metadata_block *batch = malloc(READ_BATCH * sizeof(*batch));
 	uint32_t nr;
+	int r = 0;
 
 	if (!batch)
 		return -ENOMEM;
-	for (uint32_t index = 0; index < bitset->nr_arrays; index += nr) {
-		bool is_read;
-
-		nr = neighbours(bitset, index);
-		if (bitset->arrays[index] == SUPERBLOCK_BLOCK) {
-			nr = 1;
+	for (uint32_t index = 0; index < bitset->nr_arrays && r == 0; index += nr) {
+		nr = 1;
+		if (bitset->arrays[index] == SUPERBLOCK_BLOCK)
 			continue;
-		}
-		is_read = block_io_pread(io, batch, (size_t)nr * METADATA_BLOCK_SIZE,
-		                         bitset->arrays[index] * METADATA_BLOCK_SIZE) == 0;
-		for (uint32_t i = 0; i < nr; i++) {
-			int r = take_one(bitset, io, index + i, &batch[i], is_read, sink, take,
-			                 user);
-
-			if (r < 0 && usage)
-				r = usage_skip(usage, sink, r);
-			if (r < 0)
-				return r;
-		}
+		nr = neighbours(bitset, index);
+		r = take_batch(&reading, index, nr, batch);
 	}
-	return 0;
+	free(batch);
+	return r;
 }

@@ -42,11 +42,4 @@ typedef void bitset_words_fn(void *user, uint64_t first, const uint64_t *words, 
 int bitset_read_words(const struct bitset *bitset, struct block_io *io, struct usage *usage,
                       struct damage_sink *sink, bitset_words_fn *take, void *user);
 
-/* Reads and checks array block @index. */
-int bitset_read_array(const struct bitset *bitset, struct block_io *io, uint32_t index,
-                      union metadata_block *ret_block, struct damage_sink *sink);
-
-/* Ones for the bits of the last word that stand for regions. */
-uint64_t bitset_last_word_mask(uint64_t nr_regions);
-
 #endif

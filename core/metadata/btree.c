@@ -45,21 +45,21 @@ static uint64_t key_at(const union metadata_block *block, uint32_t i)
 {
 	uint64_t key;
 
-	memcpy(&key, block->node.entries + 8 * i, sizeof(key));
+	memcpy(&key, block->node.entries + 8 * (size_t)i, sizeof(key));
 	return le64toh(key);
 }
 
 static uint64_t value_at(const union metadata_block *block, uint32_t value_size, uint32_t i)
 {
-	const uint8_t *values = block->node.entries + 8 * max_entries_of(value_size);
+	const uint8_t *values = block->node.entries + 8 * (size_t)max_entries_of(value_size);
 	uint64_t wide;
 	uint32_t narrow;
 
 	if (value_size == COUNT_VALUE_SIZE) {
-		memcpy(&narrow, values + 4 * i, sizeof(narrow));
+		memcpy(&narrow, values + 4 * (size_t)i, sizeof(narrow));
 		return le32toh(narrow);
 	}
-	memcpy(&wide, values + 8 * i, sizeof(wide));
+	memcpy(&wide, values + 8 * (size_t)i, sizeof(wide));
 	return le64toh(wide);
 }
 
@@ -178,7 +178,7 @@ static int visit(struct walk *walk, uint32_t index)
 		r = block_read(walk->io, BLOCK_NODE, node->block, &block, walk->sink);
 	if (r == 0)
 		r = check_header(walk, node, &block);
-	if (r < 0)
+	if (r != 0)
 		return usage_skip(walk->usage, walk->sink, r);
 	leaf = le32toh(block.node.flags) == NODE_LEAF;
 	node->nr_entries = le32toh(block.node.nr_entries);
@@ -240,10 +240,10 @@ static void begin_node(union metadata_block *block, uint32_t flags, uint32_t nr_
 	block->node.value_size = htole32(value_size);
 }
 
-void btree_encode(const struct btree *tree, uint32_t index, const uint64_t *values,
+void btree_encode(const struct btree *tree, uint32_t node_index, const uint64_t *values,
                   union metadata_block *ret_block)
 {
-	const struct btree_node *node = &tree->nodes[index];
+	const struct btree_node *node = &tree->nodes[node_index];
 	const struct btree_node *children = &tree->nodes[node->first_child];
 	bool leaf = node->first_child == 0;
 
@@ -255,8 +255,9 @@ void btree_encode(const struct btree *tree, uint32_t index, const uint64_t *valu
 
 		key = htole64(key);
 		value = htole64(value);
-		memcpy(ret_block->node.entries + 8 * i, &key, sizeof(key));
-		memcpy(ret_block->node.entries + 8 * (BITSET_NODE_MAX + i), &value, sizeof(value));
+		memcpy(ret_block->node.entries + 8 * (size_t)i, &key, sizeof(key));
+		memcpy(ret_block->node.entries + 8 * ((size_t)BITSET_NODE_MAX + i), &value,
+		       sizeof(value));
 	}
 }
 

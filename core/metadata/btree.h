@@ -63,7 +63,7 @@ uint32_t btree_leaf_of(const struct btree *tree, uint64_t key);
  * Makes the bytes of a node of a dense tree whose values are 8 bytes: a leaf's are
  * @values[first_key...], an internal node's the places of its children. Not sealed.
  */
-void btree_encode(const struct btree *tree, uint32_t node, const uint64_t *values,
+void btree_encode(const struct btree *tree, uint32_t node_index, const uint64_t *values,
                   union metadata_block *ret_block);
 
 /* An empty leaf for the ref counts. Not sealed. */

@@ -30,7 +30,7 @@
 #define ARRAY_WORDS       509u /* 64-bit words in one array block */
 #define ARRAY_VALUE_SIZE  8u
 #define REGIONS_PER_WORD  64u
-#define REGIONS_PER_ARRAY (ARRAY_WORDS * REGIONS_PER_WORD)
+#define REGIONS_PER_ARRAY UINT64_C(32576)
 
 struct superblock_disk {
 	uint32_t checksum;
@@ -124,6 +124,7 @@ static_assert(sizeof(struct node_disk) == METADATA_BLOCK_SIZE, "node");
 static_assert(offsetof(struct array_disk, blocknr) == 16, "array");
 static_assert(offsetof(struct array_disk, words) == 24, "array");
 static_assert(sizeof(struct array_disk) == METADATA_BLOCK_SIZE, "array");
+static_assert(REGIONS_PER_ARRAY == (uint64_t)ARRAY_WORDS * REGIONS_PER_WORD, "array");
 static_assert(sizeof(union metadata_block) == METADATA_BLOCK_SIZE, "block");
 
 #endif

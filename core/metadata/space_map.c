@@ -184,7 +184,7 @@ int space_map_load_index(struct space_map *map, struct block_io *io, uint64_t in
 	r = usage_claim(usage, index_block, USAGE_INDEX, SUPERBLOCK_BLOCK, sink);
 	if (r == 0)
 		r = block_read(io, BLOCK_INDEX, index_block, &block, sink);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	map->index_block = index_block;
 	for (uint32_t i = 0; i < map->nr_bitmaps; i++) {
@@ -285,7 +285,7 @@ int space_map_load_bitmaps(struct space_map *map, struct block_io *io, struct us
 		r = usage_claim(usage, place, USAGE_BITMAP, map->index_block, sink);
 		if (r == 0)
 			r = block_read(io, BLOCK_BITMAP, place, &block, sink);
-		if (r < 0) {
+		if (r != 0) {
 			r = usage_skip(usage, sink, r);
 			if (r < 0)
 				return r;

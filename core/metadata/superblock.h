@@ -29,7 +29,7 @@ struct superblock {
 int superblock_read(struct block_io *io, struct superblock *ret, bool *ret_zero,
                     struct damage_sink *sink);
 
-int superblock_write(struct block_io *io, const struct superblock *superblock);
+int superblock_write(struct block_io *io, const struct superblock *sb);
 
 /* Regions of the device it describes; its sizes must be valid. */
 uint64_t superblock_nr_regions(const struct superblock *superblock);

@@ -96,7 +96,7 @@ static int shadow_bitmaps(struct transaction *transaction)
 static int shadow_path(struct transaction *transaction, uint32_t index)
 {
 	struct btree *tree = &transaction->state->bitset.tree;
-	uint32_t path[NODE_DEPTH_MAX + 1];
+	uint32_t path[NODE_DEPTH_MAX + 1] = {0};
 	uint32_t node = btree_leaf_of(tree, index);
 	uint32_t depth = tree->nodes[node].depth;
 

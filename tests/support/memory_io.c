@@ -383,7 +383,7 @@ static void apply_doubtful(uint8_t *image, const struct memory_io_op *op, size_t
 		whole = true;
 		break;
 	case MEMORY_IO_CUT_ONE:
-		whole = number == cut->seed % nr_doubtful;
+		whole = nr_doubtful && number == cut->seed % nr_doubtful;
 		break;
 	case MEMORY_IO_CUT_RANDOM:
 		whole = next_random(random) & 1;

@@ -1,0 +1,246 @@
+#include "daemon/clone.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "backends/registry.h"
+#include "core/base/log.h"
+#include "core/metadata/metadata.h"
+#include "daemon/history.h"
+#include "daemon/image_kind.h"
+
+void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings)
+{
+	static const enum image_on_error on_error[] = {
+	        [SETTINGS_ON_ERROR_EIO] = ON_ERROR_EIO,
+	        [SETTINGS_ON_ERROR_WAIT] = ON_ERROR_WAIT,
+	        [SETTINGS_ON_ERROR_WAIT_TIME] = ON_ERROR_WAIT_TIME,
+	};
+
+	*ret_settings = (struct image_settings){
+	        .hydration_threshold = settings->hydration_threshold,
+	        .hydration_batch_size = settings->hydration_batch_size,
+	        .background_rate = settings->background_rate,
+	        .max_connections = settings->max_connections,
+	        .timeout_ms = settings->timeout_ms,
+	        .on_source_error = on_error[settings->on_source_error],
+	        .wait_ms = settings->wait_ms,
+	};
+}
+
+static int open_source(struct clone *clone, const struct options *options, struct cf_error *err)
+{
+	const struct source_options source_options = {
+	        .cacert = options->cacert,
+	        .max_connections = clone->settings.max_connections,
+	};
+
+	return source_open(clone->name->fetch, &source_options, &clone->source, err);
+}
+
+/* What a probe that brought something says besides its identity. */
+static void warn_about_source(const struct clone *clone, const struct options *options,
+                              const struct source_probe *probe)
+{
+	const char *kind = image_kind_find(probe->head, probe->head_length);
+	const char *shown = clone->name->shown;
+
+	if (kind && !options->raw)
+		log_warn("%s looks like a %s file: its bytes are shown, not the disk inside (-o "
+		         "raw silences this)",
+		         shown, kind);
+	if (probe->identity.size % CF_SECTOR_SIZE)
+		log_warn("%s has %" PRIu64 " bytes, no multiple of 512: a loop device hides the "
+		         "rest",
+		         shown, probe->identity.size);
+	if (probe->is_device)
+		log_warn("%s is a block device: if its contents change, only another size will "
+		         "show it",
+		         shown);
+	else if (probe->weak_validators)
+		log_warn("%s has no strong ETag and no old Last-Modified: a change of its contents "
+		         "may go unnoticed",
+		         shown);
+}
+
+static void keep_head(struct clone *clone, struct source_probe *probe)
+{
+	clone->head = probe->head;
+	clone->head_length = probe->head_length;
+	probe->head = NULL;
+}
+
+static int create(struct clone *clone, const struct options *options, struct cf_error *err)
+{
+	struct source_probe probe = {.head = NULL};
+	int r;
+
+	r = open_source(clone, options, err);
+	if (r < 0)
+		return r;
+	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
+	if (r < 0)
+		return r;
+	r = options->fake ? state_check_new(clone->state, &probe.identity, err)
+	                  : state_create(clone->state, &probe.identity, err);
+	/* A refusal is one sentence: nothing is said before. */
+	if (r == 0) {
+		warn_about_source(clone, options, &probe);
+		keep_head(clone, &probe);
+	}
+	free(probe.head);
+	clone->source_state = SOURCE_STATE_OK;
+	return r;
+}
+
+/* The middle column of the table. */
+static int judge_probe(struct clone *clone, const struct options *options, int probed,
+                       const struct source_probe *probe, struct cf_error *err)
+{
+	const struct clone_config *config = state_config(clone->state);
+	struct cf_error why = {0};
+	int r = probed;
+
+	if (probed == 0)
+		r = clone_config_check_source(config, &probe->identity, &why);
+	else
+		why = *err;
+	switch (r) {
+	case 0:
+		clone->source_state = SOURCE_STATE_OK;
+		return 0;
+	case -ESTALE:
+		clone->source_state = SOURCE_STATE_CHANGED;
+		break;
+	case -ENOENT:
+	case -EACCES:
+		clone->source_state = SOURCE_STATE_UNREACHABLE;
+		break;
+	default:
+		clone->source_state = SOURCE_STATE_UNREACHABLE;
+		log_warn("%s; what is hydrated can be read, the rest when it is back", why.text);
+		return 0;
+	}
+	if (options->offline) {
+		log_warn("%s; mounted all the same (offline)", why.text);
+		return 0;
+	}
+	*err = why;
+	return r;
+}
+
+static int resume(struct clone *clone, const struct options *options, struct cf_error *err)
+{
+	struct source_probe probe = {.head = NULL};
+	int r;
+
+	r = state_open(clone->state, err);
+	if (r < 0)
+		return r;
+	if (metadata_is_hydration_done(state_metadata(clone->state))) {
+		clone->source_state = SOURCE_STATE_UNUSED;
+		return 0;
+	}
+	r = open_source(clone, options, err);
+	if (r < 0)
+		return r;
+	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
+	r = judge_probe(clone, options, r, &probe, err);
+	if (clone->source_state == SOURCE_STATE_OK)
+		keep_head(clone, &probe);
+	free(probe.head);
+	return r;
+}
+
+int clone_open(const struct options *options, const char *mountpoint, struct clone *ret_clone,
+               struct cf_error *err)
+{
+	struct clone *clone = ret_clone;
+	struct state_request request = {
+	        .state_dir = options->state_dir,
+	        .name = options->name,
+	        .mountpoint = mountpoint,
+	        .destination = options->dest,
+	        .metadata = options->metadata,
+	        .region_size = options->region_size,
+	        .overwrite_dest = options->overwrite_dest,
+	};
+	const struct clone_config *config;
+	int r;
+
+	*clone = (struct clone){.name = NULL};
+	r = source_name_parse(options->source, &clone->name, err);
+	if (r < 0)
+		return r;
+	request.source = clone->name;
+	r = state_acquire(&request, &clone->state, err);
+	if (r < 0)
+		return r;
+	config = state_config(clone->state);
+	settings_defaults(config                 ? config->region_size
+	                  : options->region_size ? options->region_size
+	                                         : STATE_REGION_SIZE_DEFAULT,
+	                  &clone->settings);
+	settings_patch_apply(&options->settings, &clone->settings);
+	if (config)
+		return resume(clone, options, err);
+	r = create(clone, options, err);
+	if (r < 0 || options->fake)
+		return r;
+	/* An adopted metadata has a region size of its own. */
+	settings_defaults(state_config(clone->state)->region_size, &clone->settings);
+	settings_patch_apply(&options->settings, &clone->settings);
+	return state_open(clone->state, err);
+}
+
+int clone_start(struct clone *clone, const struct options *options,
+                const struct image_callbacks *callbacks, void *user, struct cf_error *err)
+{
+	const struct clone_config *config = state_config(clone->state);
+	struct image_params params = {
+	        .size = config->source.size,
+	        .region_size = config->region_size,
+	        .metadata = state_metadata(clone->state),
+	        .destination = state_destination(clone->state),
+	        .source = clone->source,
+	        .source_state = clone->source_state,
+	        .no_hydration = options->no_hydration,
+	        .read_only = options->read_only,
+	        .no_discard_passdown = options->no_discard_passdown,
+	        .modified = state_is_modified(clone->state),
+	        .callbacks = *callbacks,
+	        .callbacks_user = user,
+	};
+	int r;
+
+	clone->journal =
+	        history_open(state_dir(clone->state), state_name(clone->state), clone->name->shown);
+	clone_image_settings(&clone->settings, &params.settings);
+	if (clone->source)
+		clone->source->ops->pin(clone->source, &config->source);
+	r = image_open(&params, &clone->image, err);
+	if (r < 0)
+		return r;
+	if (clone->head_length)
+		image_offer_head(clone->image, clone->head, clone->head_length);
+	free(clone->head);
+	clone->head = NULL;
+	clone->head_length = 0;
+	return 0;
+}
+
+int clone_close(struct clone *clone, struct cf_error *err)
+{
+	int r = image_close(clone->image, err);
+
+	if (clone->source)
+		clone->source->ops->close(clone->source);
+	/* Before the lock: the next holder finds the session closed. */
+	journal_close(clone->journal, r < 0 ? "the last commit failed" : "unmounted");
+	state_release(clone->state);
+	source_name_free(clone->name);
+	free(clone->head);
+	*clone = (struct clone){.name = NULL};
+	return r;
+}

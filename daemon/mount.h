@@ -1,0 +1,43 @@
+/*
+ * The place where the image appears: checks before the mount, and what happens around libfuse's
+ * own mounting. A folder shows MOUNTPOINT/BASENAME, a regular file becomes the image itself.
+ */
+#ifndef CLONEFS_DAEMON_MOUNT_H
+#define CLONEFS_DAEMON_MOUNT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "core/base/error.h"
+
+struct mount_place {
+	char *path; /* owned; real path */
+	bool is_file;
+};
+
+/*
+ * Looks at @path (absolute): it must be a folder or a regular file. A mountpoint that a clonefs
+ * which is gone has left behind (ENOTCONN) is unmounted first. -EINVAL, -ENOENT, ... with one
+ * sentence. Give back with mount_place_fini().
+ */
+int mount_place_find(const char *path, struct mount_place *ret_place, struct cf_error *err);
+void mount_place_fini(struct mount_place *place);
+
+/*
+ * What libfuse gets behind -o: @source escaped as fsname=, the type fuse.clonefs, the kernel's own
+ * options (NULL: none). NULL: no memory; else freed by the caller.
+ */
+char *mount_option_string(const char *source, bool read_only, bool allow_other,
+                          const char *kernel_options);
+
+/* One mmap fault then becomes one request of 1 MiB. Best effort: only root may, only Linux has it.
+ */
+void mount_set_read_ahead(dev_t device);
+
+/*
+ * Takes the mount of @device away from @path, lazily: open files go on. 0 also if it is gone
+ * already; -EBUSY: something else is mounted over it.
+ */
+int mount_detach(const char *path, dev_t device);
+
+#endif

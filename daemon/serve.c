@@ -1,0 +1,104 @@
+#include "daemon/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/fuse_loop.h"
+#include "daemon/notify.h"
+#include "daemon/signals.h"
+
+static int remaining_ms(uint64_t deadline_ns)
+{
+	uint64_t now = clock_monotonic_ns();
+	uint64_t ms;
+
+	if (deadline_ns == UINT64_MAX)
+		return -1;
+	if (now >= deadline_ns)
+		return 0;
+	ms = (deadline_ns - now) / CF_NS_PER_MS + 1;
+	return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+enum wake { WAKE_LOOP_ENDED, WAKE_SIGNAL, WAKE_DEADLINE };
+
+static enum wake wait_for_news(const struct fuse_loop *loop, int signal_fd, uint64_t deadline_ns)
+{
+	struct pollfd fds[] = {
+	        {.fd = fuse_loop_end_fd(loop), .events = POLLIN},
+	        {.fd = signal_fd, .events = POLLIN},
+	};
+
+	for (;;) {
+		int r = poll(fds, 2, remaining_ms(deadline_ns));
+
+		if (r > 0 && fds[0].revents)
+			return WAKE_LOOP_ENDED;
+		if (r > 0 && fds[1].revents && signals_take(signal_fd))
+			return WAKE_SIGNAL;
+		if (r == 0 && clock_monotonic_ns() >= deadline_ns)
+			return WAKE_DEADLINE;
+	}
+}
+
+/*
+ * Whoever waits for a source that stays away under on_source_error=wait would hold the inode's lock
+ * and with it everybody who wants to close: from now on it is as with eio.
+ */
+static void wait_no_more(struct daemon *d)
+{
+	struct image_settings settings;
+
+	image_get_settings(d->clone.image, &settings);
+	settings.on_source_error = ON_ERROR_EIO;
+	image_configure(d->clone.image, &settings);
+}
+
+static void begin_to_leave(struct daemon *d, struct fuse_loop *loop, uint64_t stop_timeout_ms)
+{
+	int r;
+
+	log_notice("%s: stopping, open files are served for up to %llu ms more",
+	           state_name(d->clone.state), (unsigned long long)stop_timeout_ms);
+	notify_stopping(stop_timeout_ms);
+	state_set_closing(d->clone.state);
+	image_stop_background(d->clone.image);
+	wait_no_more(d);
+	r = mount_detach(d->place.path, d->device);
+	if (r < 0)
+		log_warn("%s: cannot unmount %s, it is left behind error=%d",
+		         state_name(d->clone.state), d->place.path, -r);
+	/* Also then: libfuse would unmount whatever lies on top there. */
+	fuse_loop_set_detached(loop);
+}
+
+void serve_until_end(struct daemon *d, int signal_fd)
+{
+	struct fuse_loop *loop = d->loop;
+	uint64_t deadline_ns = UINT64_MAX;
+	bool leaving = false;
+
+	for (;;) {
+		enum wake wake = wait_for_news(loop, signal_fd, deadline_ns);
+		uint64_t stop_timeout_ms;
+
+		if (wake == WAKE_LOOP_ENDED)
+			return;
+		if (leaving)
+			break;
+		cf_lock(&d->lock);
+		stop_timeout_ms = d->settings.stop_timeout_ms;
+		cf_unlock(&d->lock);
+		begin_to_leave(d, loop, stop_timeout_ms);
+		deadline_ns = clock_monotonic_ns() + stop_timeout_ms * CF_NS_PER_MS;
+		leaving = true;
+	}
+	log_notice("%s: the image is still open, cutting it off", state_name(d->clone.state));
+	image_stop(d->clone.image);
+	fuse_loop_exit(loop);
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# kill -9: what was fsynced is there, the dead mountpoint is mounted over, the stale socket replaced;
+# somebody else's dead mount is left alone.
+. "$(dirname "$0")/lib.sh"
+
+require_clonefs
+make_image "$T/www/disk.raw" 4M 1
+cp "$T/www/disk.raw" "$T/expected"
+start_range_server
+
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+# put TEXT OFFSET: into the image, until it is durable, and into the model.
+put() {
+	local file
+	for file in "$T/mnt/disk.raw" "$T/expected"; do
+		printf '%s' "$1" | dd of="$file" conv=notrunc,fsync bs=4M oflag=seek_bytes seek="$2" status=none
+	done
+}
+put first 100000
+kill_daemon
+! ls "$T/mnt/" 2>/dev/null || fail "the mountpoint of a killed daemon still answers"
+
+# At once: the kernel may still have attributes of the dead mount in its cache.
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+assert_eq "$(grep -c " $T/mnt fuse.clonefs " /proc/mounts)" 1 "mounts at the mountpoint"
+assert_same_file "$T/mnt/disk.raw" "$T/expected"
+put second 3000000
+
+# An open file of the dead mount does not keep it in the way.
+exec 7<"$T/mnt/disk.raw"
+kill_daemon
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+exec 7<&-
+assert_same_file "$T/mnt/disk.raw" "$T/expected"
+umount_clonefs
+! mountpoint -q "$T/mnt" || fail "something is left mounted"
+
+# What was hydrated is not fetched again.
+server_mark
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+assert_same_file "$T/mnt/disk.raw" "$T/expected"
+umount_clonefs
+assert_same_file "$T/state/mnt/disk.img" "$T/expected"

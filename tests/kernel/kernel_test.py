@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+"""Hold core/metadata against the kernel's dm-clone and against files it made.
+
+    kernel_test.py TEST --driver METADATA_DRIVER --stamp FILE
+
+TEST is one of the functions test_* below, without the prefix; setup makes FILE
+when the kernel runs here. Exit status: 0 passed, 1 failed, 77 skipped because
+zstd or the kernel cannot be run.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FIXTURES = os.path.join(HERE, "fixtures")
+BLOCK = 4096
+NODE_XOR = 121107
+SKIPPED = 77
+
+
+class Failed(Exception):
+    pass
+
+
+def skip(reason):
+    print("SKIPPED: " + reason)
+    sys.exit(1 if os.environ.get("CLONEFS_REQUIRE_KERNEL") == "1" else SKIPPED)
+
+
+def need(*commands):
+    for command in commands:
+        if not shutil.which(command):
+            skip("there is no %s here" % command)
+
+
+def need_kernel():
+    if not os.path.exists(stamp):
+        skip("kernel.setup found that the kernel cannot run here")
+
+
+def expect(condition, *text):
+    if not condition:
+        raise Failed(" ".join(str(t) for t in text))
+
+
+# ---- sets of regions ----
+
+def ranges_of(regions):
+    out = []
+    for region in sorted(regions):
+        if out and out[-1][1] == region - 1:
+            out[-1][1] = region
+        else:
+            out.append([region, region])
+    return out
+
+
+def set_of(ranges):
+    return {r for a, z in ranges for r in range(a, z + 1)}
+
+
+def words_of(ranges):
+    return " ".join("%d-%d" % (a, z) for a, z in ranges) or "none"
+
+
+# ---- our library and the kernel ----
+
+class Device:
+    def __init__(self, target, region, path=None):
+        self.target, self.region, self.path = target, region, path
+        self.nr_regions = -(-target // region)
+
+    def create(self, path, nr_blocks):
+        self.path = path
+        with open(path, "wb") as f:
+            f.truncate(nr_blocks * BLOCK)
+        return self
+
+    def drive(self, words):
+        """Run our driver; its dump, if it was asked for one."""
+        r = subprocess.run([driver, self.path, str(self.target), str(self.region)] +
+                           words.split(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
+        expect(r.returncode == 0, "driver", words[:200], r.stderr)
+        return json.loads(r.stdout) if r.stdout else None
+
+    def holds(self, ranges, who):
+        dump = self.drive("check dump")
+        expect(dump["hydrated_ranges"] == ranges, who, "expected", ranges, "found",
+               dump["hydrated_ranges"])
+        expect(dump["hydrated"] == sum(z - a + 1 for a, z in ranges), who, dump["hydrated"])
+
+
+def run_check(verb, meta, device, *more):
+    argv = [os.path.join(HERE, "check"), verb] + ([meta] if meta else [])
+    argv += ["--target-size", str(device.target), "--region-size", str(device.region), *more]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True,
+                          env=dict(os.environ, TMPDIR=work))
+
+
+def kernel(device, ranges, *more):
+    """The kernel accepts the device and finds RANGES in it; its report."""
+    r = run_check("verify", device.path, device, "--expect", words_of(ranges), *more)
+    expect(r.returncode == 0, "the kernel, exit", r.returncode, r.stdout[-2000:],
+           r.stderr[-3000:])
+    return json.loads(r.stdout)
+
+
+def kernel_continues(device, ranges, ops, after, *more):
+    """The kernel goes on with OPS; the device becomes what it made; we read AFTER in it."""
+    out = os.path.join(work, "continued")
+    report = kernel(device, ranges, "--continue", ops, "--out", out, *more)
+    expect(report["continue"]["hydrated_ranges"] == after, "after", ops[:200], "expected",
+           after, "the kernel has", report["continue"]["hydrated_ranges"])
+    os.replace(out, device.path)
+    device.holds(after, "after the kernel's " + ops[:200])
+
+
+# ---- fixtures ----
+
+def fixtures():
+    need("zstd")
+    names = sorted(n[:-5] for n in os.listdir(FIXTURES) if n.endswith(".json"))
+    expect(len(names) >= 15, "fixtures are missing:", names)
+    for name in names:
+        with open(os.path.join(FIXTURES, name + ".json")) as f:
+            doc = json.load(f)
+        path = os.path.join(work, name)
+        subprocess.run(["zstd", "-dqf", os.path.join(FIXTURES, name + ".meta.zst"), "-o", path],
+                       check=True)
+        yield name, doc, Device(doc["target_size"], doc["region_size"], path)
+
+
+def test_fixtures():
+    """We read each of the kernel's files to the recorded set, and find nothing wrong."""
+    for name, doc, device in fixtures():
+        device.holds(doc["hydrated_ranges"], name)
+        # and go on with it
+        free = [r for r in range(min(device.nr_regions, 5000))
+                if not any(a <= r <= z for a, z in doc["hydrated_ranges"])][:3]
+        for region in free:
+            device.drive("mark:%d commit check" % region)
+        want = doc["hydrated"] + len(free)
+        expect(device.drive("check dump")["hydrated"] == want, name, "after going on")
+        print("ok", name)
+
+
+def without_unused_slots(data):
+    """The kernel leaves old entries in the unused slots of nodes; they mean nothing."""
+    data = bytearray(data)
+    for at in range(0, len(data), BLOCK):
+        block = data[at:at + BLOCK]
+        flags, number = int.from_bytes(block[4:8], "little"), int.from_bytes(block[8:16], "little")
+        nr = int.from_bytes(block[16:20], "little")
+        if flags in (1, 2) and number == at // BLOCK and block[20:24] == b"\xfc\0\0\0" and nr < 252:
+            data[at:at + 4] = bytes(4)
+            for base in (32, 32 + 8 * 252):
+                data[at + base + 8 * nr:at + base + 8 * 252] = bytes(8 * (252 - nr))
+    return bytes(data)
+
+
+def our_word(word, device):
+    op, _, arg = word.partition(":")
+    if op == "reload":
+        return "commit reopen"
+    if not arg:
+        return op
+    first, _, last = arg.partition("-")
+    last = int(last or first)
+    # no discard covers a short last region
+    if op == "discard" and last == device.nr_regions - 1 and device.target % device.region:
+        last -= 1
+    return "mark:%s-%d" % (first, last)
+
+
+def test_same_bytes():
+    """With the kernel's operations, one transaction for one, we write the kernel's bytes."""
+    for name, doc, device in fixtures():
+        ops = doc["ops"]
+        if name in ("full", "alternating", "three-bitmaps", "million"):
+            continue        # made by background hydration, or with commits of the timer
+        ours = Device(doc["target_size"], doc["region_size"])
+        ours.create(os.path.join(work, "ours"), 0)
+        os.truncate(ours.path, doc["meta_size"] * 512)
+        ours.drive("format " + " ".join(our_word(w, ours) for w in ops.split()) + " commit")
+        with open(ours.path, "rb") as a, open(device.path, "rb") as b:
+            left, right = a.read(), b.read()
+        if name == "two-levels":
+            left, right = without_unused_slots(left), without_unused_slots(right)
+        expect(left == right, name, "differs in block",
+               next((i // BLOCK for i in range(len(left)) if left[i] != right[i]), None))
+        print("ok", name)
+
+
+# ---- the kernel ----
+
+def test_setup():
+    """Get the kernel and boot it once; the other tests are skipped unless that works."""
+    if os.path.exists(stamp):
+        os.remove(stamp)
+    need("zstd", "gcc", "dpkg-deb", "flock")
+    r = subprocess.run([os.path.join(HERE, "check"), "setup"], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if r.returncode != 0:
+        skip("the kernel cannot be set up: " + r.stdout.strip()[-300:])
+    r = run_check("make", None, Device(8, 8), "--out", os.path.join(work, "m"))
+    if r.returncode != 0:
+        skip("the kernel does not boot here: " + r.stderr.strip()[-300:])
+    with open(stamp, "w") as f:
+        f.write(r.stdout)
+
+
+def test_accept():
+    """The kernel accepts what we write, and commits on it."""
+    fresh = Device(128000, 128).create(os.path.join(work, "m"), 256)
+    fresh.drive("format check")
+    kernel(fresh, [])
+    half = Device(800000, 8).create(os.path.join(work, "m"), 64)
+    half.drive("format mark:0-9999 commit mark:32570-32580 commit reopen mark:50000-89999 "
+               "mark:99999 commit check")
+    kernel(half, [[0, 9999], [32570, 32580], [50000, 89999], [99999, 99999]])
+    short = Device(128005, 128).create(os.path.join(work, "m"), 10)
+    short.drive("format mark:7 commit mark:1000 commit check")
+    kernel(short, [[7, 7], [1000, 1000]])
+    done = Device(128005, 128).create(os.path.join(work, "m"), 10)
+    done.drive("format mark:0-1000 commit check")
+    kernel(done, [[0, 1000]])
+
+
+def test_two_levels():
+    """253 array blocks: the btree has an internal root. Not read region by region (minutes)."""
+    nr = 8209153
+    device = Device(nr * 8, 8).create(os.path.join(work, "m"), 518)
+    ranges = [[0, 100], [4000000, 4100000], [nr - 1, nr - 1]]
+    device.drive("format mark:0-100 commit mark:4000000-4100000 mark:%d commit check" % (nr - 1))
+    after = [[0, 101], [3999999, 4100000], [8000000, 8000063], [nr - 1, nr - 1]]
+    kernel_continues(device, ranges, "write:101 commit write:3999999 discard:8000000-8000063",
+                     after, "--no-scan")
+    device.drive("mark:102 commit reopen mark:0-%d commit check" % (nr - 1))
+    kernel(device, [[0, nr - 1]], "--no-scan")
+
+
+def test_continue():
+    """The kernel goes on with our file and we read exactly what it made of it."""
+    device = Device(800005, 8).create(os.path.join(work, "m"), 64)
+    device.drive("format mark:5-9 commit mark:40000 commit check")
+    kernel_continues(device, [[5, 9], [40000, 40000]],
+                     "write:0 commit discard:32570-32580 poke:70000 reload poke:100000 commit write:1",
+                     [[0, 1], [5, 9], [32570, 32580], [40000, 40000], [70000, 70000],
+                      [100000, 100000]])
+    small = Device(8000, 8).create(os.path.join(work, "m"), 10)
+    small.drive("format mark:100-500 commit check")
+    kernel_continues(small, [[100, 500]], "write:3 commit hydrate", [[0, 999]])
+
+
+def test_alternate():
+    """We and the kernel in turn, on devices so small that blocks are reused at once."""
+    seed = int(os.environ.get("CLONEFS_SEED", "20251127"))
+    dice = random.Random(seed)
+    print("CLONEFS_SEED=%d" % seed)
+    device = Device(70000 * 8, 8).create(os.path.join(work, "m"), dice.choice((16, 20, 40)))
+    device.drive("format check")
+    have = set()
+    for turn in range(5):
+        words = ""
+        for _ in range(dice.randrange(1, 12)):
+            first = dice.randrange(device.nr_regions)
+            last = min(first + dice.choice((0, 0, 1, 70, 40000)), device.nr_regions - 1)
+            have.update(range(first, last + 1))
+            words += "mark:%d-%d " % (first, last) + dice.choice(("commit ", "commit reopen ", ""))
+        device.drive(words + "commit check")
+        before, words = ranges_of(have), ""
+        for _ in range(dice.randrange(1, 12)):
+            first = dice.randrange(device.nr_regions)
+            last = min(first + dice.choice((0, 1, 20)), device.nr_regions - 1)
+            have.update(range(first, last + 1))
+            words += dice.choice(("write", "discard")) + ":%d-%d " % (first, last)
+            words += dice.choice(("commit ", "commit reload ", ""))
+        kernel_continues(device, before, words, ranges_of(have))
+        print("turn", turn, len(have), "regions")
+
+
+def main():
+    global driver, stamp, work
+    parser = argparse.ArgumentParser()
+    parser.add_argument("test")
+    parser.add_argument("--driver", required=True)
+    parser.add_argument("--stamp", required=True)
+    args = parser.parse_args()
+    driver, stamp = os.path.abspath(args.driver), os.path.abspath(args.stamp)
+    test = globals()["test_" + args.test]
+    work = tempfile.mkdtemp(prefix="clonefs-kernel.", dir=os.environ.get("TMPDIR", "/var/tmp"))
+    try:
+        if args.test not in ("setup", "fixtures", "same_bytes"):
+            need_kernel()
+        test()
+    except Failed as e:
+        print("FAILED:", e)
+        sys.exit(1)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+main()

@@ -1,0 +1,184 @@
+/* https with certificates that are made here: one that is fine, and the three usual bad ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http_fixture.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static char folder[64];
+
+static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void run(const char *format, ...)
+{
+	char command[1024] = "";
+	size_t used;
+	va_list args;
+
+	used = (size_t)snprintf(command, sizeof(command), "cd '%s' && ", folder);
+	va_start(args, format);
+	(void)vsnprintf(command + used, sizeof(command) - used, format, args);
+	va_end(args);
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
+
+static const char *file(const char *name)
+{
+	static char paths[4][160];
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+	return path;
+}
+
+#define KEY_OPTIONS "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout"
+
+static void make_ca(const char *name)
+{
+	run("openssl req -x509 %s %s.key -out %s.pem -subj '/CN=%s' -days 30 "
+	    "-addext basicConstraints=critical,CA:TRUE 2> /dev/null",
+	    KEY_OPTIONS, name, name, name);
+}
+
+/* @days may be negative: it has run out then. */
+static void make_certificate(const char *name, const char *subject_name, int days)
+{
+	run("openssl req -new %s %s.key -out %s.csr -subj '/CN=test' 2> /dev/null", KEY_OPTIONS,
+	    name, name);
+	run("printf 'subjectAltName=%s\\n' > %s.ext", subject_name, name);
+	run("openssl x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out %s.pem "
+	    "-days %d -extfile %s.ext 2> /dev/null",
+	    name, name, days, name);
+}
+
+static int make_certificates(void **state)
+{
+	(void)state;
+	(void)snprintf(folder, sizeof(folder), "/tmp/clonefs-tls-XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	make_ca("ca");
+	make_ca("stranger");
+	make_certificate("good", "IP:127.0.0.1", 30);
+	make_certificate("other", "DNS:other.example", 30);
+	make_certificate("old", "IP:127.0.0.1", -1);
+	return 0;
+}
+
+static int remove_certificates(void **state)
+{
+	(void)state;
+	run("rm -rf '%s'", folder);
+	return 0;
+}
+
+static struct server *start_tls(const char *certificate)
+{
+	char cert[32], key[32];
+	struct server_options options;
+
+	(void)snprintf(cert, sizeof(cert), "%s.pem", certificate);
+	(void)snprintf(key, sizeof(key), "%s.key", certificate);
+	options = (struct server_options){.cert = file(cert), .key = file(key)};
+	return server_start(&options);
+}
+
+static void a_certificate_of_the_given_ca_is_accepted(void **state)
+{
+	const struct source_options options = {.cacert = file("ca.pem"), .stall_ms = PATIENT_MS};
+	struct server *server = start_tls("good");
+	struct source *source;
+	int64_t before;
+
+	(void)state;
+	fixture_image(server, "disk", MIB);
+	before = server_state(server, "connections_ever");
+	source = fixture_pinned(server, "disk", &options);
+	fixture_expect_range(source, 0, MIB);
+	fixture_expect_range(source, 1000, 1000);
+	assert_int_equal(server_state(server, "connections_ever") - before, 1);
+	fixture_close(source);
+	server_stop(server);
+}
+
+static void other_certificates_are_refused_with_the_reason(void **state)
+{
+	static const struct {
+		const char *certificate, *ca, *reason;
+	} cases[] = {
+	        {"good", "stranger.pem", "certificate"},
+	        {"good", NULL, "certificate"},
+	        {"other", "ca.pem", "127.0.0.1"},
+	        {"old", "ca.pem", "expired"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct source_options options = {
+		        .cacert = cases[i].ca ? file(cases[i].ca) : NULL, .stall_ms = PATIENT_MS};
+		struct server *server = start_tls(cases[i].certificate);
+		struct source_probe probe;
+		struct cf_error err = {0};
+		struct source *source;
+		char url[256];
+
+		fixture_image(server, "disk", MIB);
+		source = fixture_open(server_url(server, "disk", url), &options);
+		assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), -EIO);
+		if (!strstr(err.text, "the server's certificate is not accepted: ") ||
+		    !strstr(err.text, cases[i].reason))
+			fail_msg("%s", err.text);
+		assert_int_equal(server_count_requests(server, "disk", ""), 0);
+		fixture_close(source);
+		server_stop(server);
+	}
+}
+
+static void https_does_not_lead_down_to_http(void **state)
+{
+	const struct source_options options = {.cacert = file("ca.pem"), .stall_ms = PATIENT_MS};
+	struct server *server = start_tls("good");
+	struct server *plain = server_start(NULL);
+	struct source_probe probe;
+	struct cf_error err = {0};
+	struct source *source;
+	char url[256];
+
+	(void)state;
+	fixture_image(server, "disk", MIB);
+	fixture_image(plain, "disk", MIB);
+	server_control(server,
+	               "{\"faults\":[{\"fault\":\"redirect\",\"path\":\"/disk\","
+	               "\"location\":\"%s\"}]}",
+	               server_url(plain, "disk", url));
+	source = fixture_open(server_url(server, "disk", url), &options);
+	assert_true(source->ops->probe(source, PATIENT_MS, &probe, &err) < 0);
+	assert_non_null(strstr(err.text, "from https down to http"));
+	assert_int_equal(server_count_requests(plain, "disk", ""), 0);
+	fixture_close(source);
+	server_stop(plain);
+	server_stop(server);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_certificate_of_the_given_ca_is_accepted),
+	        cmocka_unit_test(other_certificates_are_refused_with_the_reason),
+	        cmocka_unit_test(https_does_not_lead_down_to_http),
+	};
+
+	(void)setenv("no_proxy", "*", 1);
+	return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
+}
