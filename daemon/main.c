@@ -24,6 +24,7 @@
 #include "daemon/events.h"
 #include "daemon/fuse_loop.h"
 #include "daemon/hardening.h"
+#include "daemon/history.h"
 #include "daemon/notify.h"
 #include "daemon/pending.h"
 #include "daemon/serve.h"
@@ -37,7 +38,8 @@ static void on_event(void *user, const struct image_event *event)
 {
 	struct daemon *d = user;
 
-	events_handle(state_name(d->clone.state), d->clone.journal, event);
+	events_handle(state_name(d->clone.state), event);
+	history_event(d->clone.journal, event);
 }
 
 static void on_invalidate(void *user)
@@ -199,7 +201,6 @@ static int start(struct daemon *d, int signal_fd, struct cf_error *err)
 	r = find_image_path(d, err);
 	if (r < 0)
 		return r;
-	clone_start_journal(&d->clone, d->image_path);
 	r = start_engine(d, err);
 	if (r < 0)
 		return r;
