@@ -13,6 +13,7 @@ import sys
 import time
 
 PROMPT = b"GUEST-PROMPT-7 "
+FAILED = b"GUEST-FAILED"
 
 
 class Console:
@@ -38,6 +39,8 @@ class Console:
 
     def wait_for(self, words):
         while words not in self.text:
+            if FAILED in self.text:
+                raise RuntimeError("a command failed in the guest")
             if not self.read():
                 raise RuntimeError("the guest ended before it said %r" % words)
         self.text = self.text.split(words, 1)[1]
@@ -59,8 +62,6 @@ def run(console, script):
     for line in script:
         console.type(line)
         console.wait_for(PROMPT)
-    if b"GUEST-FAILED" in open(console.log.name, "rb").read():
-        raise RuntimeError("a command failed in the guest")
     console.type("exec systemctl poweroff")
     while console.read():
         pass
