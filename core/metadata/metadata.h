@@ -115,6 +115,13 @@ int metadata_set_range_locked(struct metadata *md, uint64_t first, uint64_t nr);
 bool metadata_changed_this_transaction(struct metadata *md);
 
 /*
+ * A commit has something to do: regions were marked, or nothing was committed since the open, so
+ * that the superblock as it was read may never have reached the disk (who wrote it was killed
+ * before the sync). Who promises durability must not leave that commit out.
+ */
+bool metadata_needs_commit(struct metadata *md);
+
+/*
  * Freezes what was marked. @hook (NULL is allowed) is called with @user under the bitmap lock at
  * the moment of the swap, only when 0 is returned.
  */
@@ -122,9 +129,9 @@ int metadata_pre_commit(struct metadata *md, void (*hook)(void *user), void *use
 
 /*
  * Writes the frozen regions, in several complete transactions if the free blocks do not suffice for
- * one; writes nothing if there are none. The first commit after an open writes and syncs the
- * superblock as it was read before it reuses any block. On an error what was not committed stays
- * frozen: commit again, or abort. Also -ENOSPC: not even one array block fits.
+ * one; writes nothing if there are none. But the first commit after an open writes and syncs the
+ * superblock as it was read, before anything else and in any case. On an error what was not
+ * committed stays frozen: commit again, or abort. Also -ENOSPC: not even one array block fits.
  */
 int metadata_commit(struct metadata *md, struct cf_error *err);
 
