@@ -17,21 +17,19 @@
  * Invariants:
  * 1. A request's room is touched only under @lock and while req->backend points to it; by its
  *    reader also without the lock while it is in the sink, when nobody takes it away.
- * 2. What is delivered was read while the file still was what is pinned: size and mtime are
- *    compared after each read, before the bytes are handed on.
+ * 2. A piece is delivered only after file_piece_read() found the file to be what is pinned.
  */
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "backends/backends_internal.h"
 #include "backends/file_examine.h"
+#include "backends/file_piece.h"
 #include "backends/job.h"
 #include "core/base/cleanup.h"
 #include "core/base/clock.h"
@@ -39,7 +37,7 @@
 
 #define NR_READERS  4
 #define NR_CLASSES  (SOURCE_BACKGROUND + 1)
-#define CHUNK_BYTES (256 * 1024)
+#define CHUNK_BYTES 262144u
 /* A reader that sits in the kernel for longer when the source is closed is left behind. */
 #define CLOSE_WAIT_NS (2 * CF_NS_PER_S)
 
@@ -58,13 +56,6 @@ struct file_job {
 static_assert(sizeof(struct file_job) <= SOURCE_BACKEND_ROOM, "a file_job must fit the room");
 
 TAILQ_HEAD(file_job_list, file_job);
-
-/* An open file, shared by the readers that use it. */
-struct file_handle {
-	unsigned int refs; /* under the source's lock */
-	int fd;            /* owned */
-	bool is_device;
-};
 
 struct file_source;
 
@@ -97,27 +88,12 @@ struct file_source {
 	struct source_identity identity;
 	uint64_t stall_ns;
 	bool closing;
-};
-
-/* What a reader knows of its piece while nobody may look at the request. */
-struct piece {
-	uint64_t offset;
-	size_t length;
-	bool fresh;
-	struct file_handle *handle; /* a reference, or NULL */
-	struct source_identity identity;
+	bool left_behind; /* closed, while readers still sit in the kernel: the last one frees it */
 };
 
 static struct file_source *file_of(struct source *source)
 {
 	return (struct file_source *)source;
-}
-
-static void outcome_set(struct source_outcome *outcome, enum source_result result, int code,
-                        const char *text)
-{
-	outcome->result = result;
-	(void)cf_error_set(&outcome->error, code, "%s", text);
 }
 
 /* --- the open file ------------------------------------------------------------------------ */
@@ -126,10 +102,8 @@ static void handle_unref_locked(struct file_source *file, struct file_handle *ha
         CF_REQUIRES(&file->lock)
 {
 	(void)file;
-	if (!handle || --handle->refs)
-		return;
-	(void)close(handle->fd);
-	free(handle);
+	if (handle && !--handle->refs)
+		file_handle_free(handle);
 }
 
 /* Puts @handle (a reference) in the place of the one in use. */
@@ -138,94 +112,6 @@ static void handle_replace_locked(struct file_source *file, struct file_handle *
 {
 	handle_unref_locked(file, file->handle);
 	file->handle = handle;
-}
-
-static struct file_handle *handle_open(const char *path, struct source_outcome *outcome)
-{
-	struct file_handle *handle = calloc(1, sizeof(*handle));
-	int r;
-
-	if (!handle) {
-		outcome_set(outcome, SOURCE_FAILED, -ENOMEM, "there is no memory");
-		return NULL;
-	}
-	handle->refs = 1;
-	r = file_examine_open(path, &handle->fd, &handle->is_device, &outcome->error);
-	if (r == 0)
-		return handle;
-	free(handle);
-	outcome->result = r == -ENOENT || r == -EACCES || r == -ENOTDIR || r == -ENXIO ||
-	                                  r == -ENODEV || r == -EINVAL
-	                          ? SOURCE_DENIED
-	                          : SOURCE_FAILED;
-	return NULL;
-}
-
-/* --- one piece, without the lock ---------------------------------------------------------- */
-
-static int read_all(const struct piece *piece, unsigned char *buffer)
-{
-	size_t done = 0;
-
-	while (done < piece->length) {
-		ssize_t n = pread(piece->handle->fd, buffer + done, piece->length - done,
-		                  (off_t)(piece->offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ENODATA;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-static bool is_pinned_version(const struct piece *piece, const struct source_identity *now,
-                              struct source_outcome *outcome)
-{
-	const struct source_identity *pinned = &piece->identity;
-
-	if (now->size != pinned->size) {
-		outcome->result = SOURCE_CHANGED;
-		(void)cf_error_set(&outcome->error, -ESTALE,
-		                   "the source has changed: its size was %" PRIu64
-		                   " bytes and is %" PRIu64 " now",
-		                   pinned->size, now->size);
-		return false;
-	}
-	if (pinned->mtime_ns && now->mtime_ns && now->mtime_ns != pinned->mtime_ns) {
-		outcome->result = SOURCE_CHANGED;
-		(void)cf_error_set(&outcome->error, -ESTALE,
-		                   "the source has changed: it was modified at %" PRId64
-		                   " ns since 1970 and not at %" PRId64,
-		                   now->mtime_ns, pinned->mtime_ns);
-		return false;
-	}
-	return true;
-}
-
-/* Fills @buffer with the piece; SOURCE_OK, or @outcome says why not. */
-static enum source_result read_piece(struct piece *piece, const char *path, unsigned char *buffer,
-                                     struct source_outcome *outcome)
-{
-	struct source_identity now;
-	int r;
-
-	if (!piece->handle)
-		piece->handle = handle_open(path, outcome);
-	if (!piece->handle)
-		return outcome->result;
-	r = read_all(piece, buffer);
-	if (file_examine_identity(piece->handle->fd, piece->handle->is_device, &now) == 0 &&
-	    !is_pinned_version(piece, &now, outcome))
-		return outcome->result;
-	if (r < 0) {
-		outcome->result = SOURCE_FAILED;
-		(void)cf_error_errno(&outcome->error, r, "the source cannot be read");
-	}
-	return outcome->result;
 }
 
 /* --- readers ------------------------------------------------------------------------------ */
@@ -246,7 +132,7 @@ static struct file_job *next_queued_locked(struct file_source *file) CF_REQUIRES
 static void queue_locked(struct file_source *file, struct file_job *job) CF_REQUIRES(&file->lock)
 {
 	job->state = JOB_QUEUED;
-	TAILQ_INSERT_TAIL(&file->queued[job->base.req->class], job, link);
+	TAILQ_INSERT_TAIL(&file->queued[job->base.class], job, link);
 	cf_cond_signal(&file->work);
 }
 
@@ -272,13 +158,14 @@ static void end_job_locked(struct file_source *file, struct file_job *job,
 }
 
 static void begin_piece_locked(struct file_source *file, struct file_reader *reader,
-                               struct file_job *job, struct piece *piece) CF_REQUIRES(&file->lock)
+                               struct file_job *job, struct file_piece *piece)
+        CF_REQUIRES(&file->lock)
 {
 	const struct source_request *req = job->base.req;
 	uint64_t left = req->length - job->base.delivered;
 	bool reopen = req->fresh_connection && !job->reopened;
 
-	*piece = (struct piece){
+	*piece = (struct file_piece){
 	        .offset = req->offset + job->base.delivered,
 	        .length = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES,
 	        .fresh = reopen || !file->handle,
@@ -297,7 +184,7 @@ static void begin_piece_locked(struct file_source *file, struct file_reader *rea
 }
 
 /* Keeps a handle that was opened for this piece, drops one that is no good any more. */
-static void end_piece_locked(struct file_source *file, struct piece *piece,
+static void end_piece_locked(struct file_source *file, struct file_piece *piece,
                              enum source_result result) CF_REQUIRES(&file->lock)
 {
 	if (piece->handle && piece->fresh && result == SOURCE_OK) {
@@ -336,14 +223,14 @@ static void run_job_locked(struct file_source *file, struct file_reader *reader,
 
 	for (;;) {
 		struct source_outcome outcome = {0};
-		struct piece piece;
+		struct file_piece piece;
 
 		if (job->cancelled) {
 			outcome.result = SOURCE_CANCELLED;
 		} else if (job->base.delivered < job->base.req->length) {
 			begin_piece_locked(file, reader, job, &piece);
 			cf_unlock(&file->lock);
-			(void)read_piece(&piece, file->path, reader->buffer, &outcome);
+			(void)file_piece_read(&piece, file->path, reader->buffer, &outcome);
 			cf_lock(&file->lock);
 			end_piece_locked(file, &piece, outcome.result);
 			if (reader->job != job)
@@ -360,11 +247,33 @@ static void run_job_locked(struct file_source *file, struct file_reader *reader,
 	}
 }
 
+static bool readers_have_ended_locked(const struct file_source *file) CF_REQUIRES(&file->lock)
+{
+	for (unsigned int i = 0; i < file->nr_readers; i++)
+		if (!file->readers[i].has_ended)
+			return false;
+	return true;
+}
+
+static void free_file(struct file_source *file)
+{
+	for (unsigned int i = 0; i < NR_READERS; i++)
+		free(file->readers[i].buffer);
+	file_handle_free(file->handle);
+	cf_cond_fini(&file->chores);
+	cf_cond_fini(&file->work);
+	cf_mutex_fini(&file->lock);
+	free(file->path);
+	free(file->source.shown);
+	free(file);
+}
+
 static void *reader_main(void *user)
 {
 	struct file_reader *reader = user;
 	struct file_source *file = reader->file;
 	struct file_job *job;
+	bool is_last;
 
 	cf_lock(&file->lock);
 	for (;;) {
@@ -377,8 +286,11 @@ static void *reader_main(void *user)
 			cf_cond_wait(&file->work, &file->lock);
 	}
 	reader->has_ended = true;
+	is_last = file->left_behind && readers_have_ended_locked(file);
 	cf_cond_broadcast(&file->chores);
 	cf_unlock(&file->lock);
+	if (is_last)
+		free_file(file);
 	return NULL;
 }
 
@@ -469,7 +381,7 @@ static void cancel_locked(struct file_source *file, struct file_job *job) CF_REQ
 	job->cancelled = true;
 	switch (job->state) {
 	case JOB_QUEUED:
-		TAILQ_REMOVE(&file->queued[job->base.req->class], job, link);
+		TAILQ_REMOVE(&file->queued[job->base.class], job, link);
 		finish_later_locked(file, job);
 		break;
 	case JOB_PARKED:
@@ -554,33 +466,12 @@ static void cancel_all_locked(struct file_source *file) CF_REQUIRES(&file->lock)
 			cancel_locked(file, file->readers[i].job);
 }
 
-static bool readers_have_ended_locked(const struct file_source *file) CF_REQUIRES(&file->lock)
-{
-	for (unsigned int i = 0; i < file->nr_readers; i++)
-		if (!file->readers[i].has_ended)
-			return false;
-	return true;
-}
-
-static void free_file(struct file_source *file)
-{
-	for (unsigned int i = 0; i < NR_READERS; i++)
-		free(file->readers[i].buffer);
-	if (file->handle)
-		(void)close(file->handle->fd);
-	free(file->handle);
-	cf_cond_fini(&file->chores);
-	cf_cond_fini(&file->work);
-	cf_mutex_fini(&file->lock);
-	free(file->path);
-	free(file->source.shown);
-	free(file);
-}
-
 static void file_close(struct source *source)
 {
 	struct file_source *file = file_of(source);
 	uint64_t deadline = clock_monotonic_ns() + CLOSE_WAIT_NS;
+	pthread_t threads[NR_READERS];
+	unsigned int nr_threads;
 	bool ended;
 
 	cf_lock(&file->lock);
@@ -590,17 +481,23 @@ static void file_close(struct source *source)
 	cf_cond_broadcast(&file->chores);
 	while (file->nr_jobs)
 		cf_cond_wait(&file->chores, &file->lock);
+	cf_unlock(&file->lock);
+	(void)pthread_join(file->finisher, NULL);
+
+	cf_lock(&file->lock);
 	while (!(ended = readers_have_ended_locked(file)) &&
 	       cf_cond_wait_until(&file->chores, &file->lock, deadline))
 		;
+	file->left_behind = !ended;
+	nr_threads = file->nr_readers;
+	for (unsigned int i = 0; i < nr_threads; i++)
+		threads[i] = file->readers[i].thread;
 	cf_unlock(&file->lock);
-	(void)pthread_join(file->finisher, NULL);
-	for (unsigned int i = 0; i < file->nr_readers; i++) {
-		/* One that still sits in the kernel keeps what it may touch when it returns. */
+	for (unsigned int i = 0; i < nr_threads; i++) {
 		if (ended)
-			(void)pthread_join(file->readers[i].thread, NULL);
+			(void)pthread_join(threads[i], NULL);
 		else
-			(void)pthread_detach(file->readers[i].thread);
+			(void)pthread_detach(threads[i]);
 	}
 	if (ended)
 		free_file(file);

@@ -3,6 +3,7 @@
  * work is done by the loop (http_loop.h), its transfers (http_transfer.h) and the judges of
  * replies (http_reply.h, http_probe.h).
  */
+#include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
@@ -112,6 +113,7 @@ int http_source_open(const char *url, const struct source_options *opts, struct 
 		r = http_url_parse(url, &parsed, err);
 	if (r < 0)
 		return r;
+	assert(parsed);
 	http = calloc(1, sizeof(*http));
 	if (http)
 		http->source = (struct source){.ops = &http_ops, .shown = strdup(parsed->shown)};

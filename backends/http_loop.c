@@ -18,22 +18,19 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "backends/http_probe.h"
+#include "backends/http_pump.h"
 #include "backends/http_transfer.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 
-#define NR_CLASSES     (SOURCE_BACKGROUND + 1)
-#define EVENTS_AT_ONCE 64
+#define NR_CLASSES (SOURCE_BACKGROUND + 1)
 
 TAILQ_HEAD(http_job_list, http_job);
 TAILQ_HEAD(http_transfer_list, http_transfer);
 
 struct http_loop {
+	struct http_pump pump;
 	CURLM *multi; /* owned */
 	int epoll_fd; /* owned */
 	int wake_fd;  /* owned; eventfd */
@@ -44,8 +41,7 @@ struct http_loop {
 	struct http_transfer_list active;
 	struct http_transfer_list idle;
 	unsigned int nr_active;
-	uint64_t curl_due_ns; /* when curl wants to be called; UINT64_MAX: not at all */
-	bool no_conditions;   /* the pinned validator could not be made a header: no memory */
+	bool no_conditions; /* the pinned validator could not be made a header: no memory */
 
 	struct cf_mutex lock; /* protects what follows, and the jobs' own group */
 	struct http_job_list commands;
@@ -64,13 +60,9 @@ static_assert(sizeof(struct http_job) <= SOURCE_BACKEND_ROOM, "an http_job must 
 
 static void wake_locked(struct http_loop *loop) CF_REQUIRES(&loop->lock)
 {
-	uint64_t one = 1;
-
-	if (!loop->asleep)
-		return;
+	if (loop->asleep)
+		http_pump_wake(&loop->pump);
 	loop->asleep = false;
-	/* Cannot fail: the counter is far from full, and the loop reads it. */
-	(void)!write(loop->wake_fd, &one, sizeof(one));
 }
 
 static void command_locked(struct http_loop *loop, struct http_job *job) CF_REQUIRES(&loop->lock)
@@ -182,7 +174,7 @@ static void release_transfer(struct http_loop *loop, struct http_transfer *t)
 /* Takes a running transfer out and gives it up, whatever it was doing. */
 static void abandon_transfer(struct http_loop *loop, struct http_transfer *t)
 {
-	(void)curl_multi_remove_handle(loop->multi, t->easy);
+	http_pump_remove(&loop->pump, t->easy);
 	http_transfer_abandon(t);
 	release_transfer(loop, t);
 }
@@ -197,28 +189,19 @@ static void finish_transfer(struct http_loop *loop, struct http_transfer *t, CUR
 	if (!http_transfer_finish(t, code, stalled, clock_monotonic_ns(), &outcome)) {
 		release_transfer(loop, t);
 		end_job(loop, job, &outcome);
-	} else if (curl_multi_add_handle(loop->multi, t->easy) != CURLM_OK) {
+	} else if (http_pump_add(&loop->pump, t->easy) < 0) {
 		http_transfer_abandon(t);
 		release_transfer(loop, t);
 		end_without_memory(loop, job);
 	}
 }
 
-static void reap(struct http_loop *loop)
+static void on_ended(void *user, CURL *easy, CURLcode code)
 {
 	struct http_transfer *t;
-	CURLMsg *message;
-	CURLcode code;
-	int left;
 
-	while ((message = curl_multi_info_read(loop->multi, &left))) {
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		code = message->data.result;
-		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-		(void)curl_multi_remove_handle(loop->multi, t->easy);
-		finish_transfer(loop, t, code, false);
-	}
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
+	finish_transfer(user, t, code, false);
 }
 
 /* Takes out what brought no byte for too long; returns the earliest deadline of the others. */
@@ -233,7 +216,7 @@ static uint64_t expire(struct http_loop *loop)
 		uint64_t deadline = http_transfer_deadline(t);
 
 		if (deadline <= now) {
-			(void)curl_multi_remove_handle(loop->multi, t->easy);
+			http_pump_remove(&loop->pump, t->easy);
 			finish_transfer(loop, t, CURLE_OPERATION_TIMEDOUT, true);
 		} else if (deadline < earliest) {
 			earliest = deadline;
@@ -273,7 +256,7 @@ static void start_job(struct http_loop *loop, struct http_job *job)
 	    http_transfer_prepare(t, job, clock_monotonic_ns()) < 0) {
 		release_transfer(loop, t);
 		end_without_memory(loop, job);
-	} else if (curl_multi_add_handle(loop->multi, t->easy) != CURLM_OK) {
+	} else if (http_pump_add(&loop->pump, t->easy) < 0) {
 		http_transfer_abandon(t);
 		release_transfer(loop, t);
 		end_without_memory(loop, job);
@@ -337,7 +320,7 @@ static void unpause(struct http_loop *loop, struct http_transfer *t)
 
 	/* What curl had kept is lost then, and the multi would go on behind it. */
 	if (code != CURLE_OK) {
-		(void)curl_multi_remove_handle(loop->multi, t->easy);
+		http_pump_remove(&loop->pump, t->easy);
 		finish_transfer(loop, t, code, false);
 	}
 }
@@ -350,10 +333,10 @@ static void run_command(struct http_loop *loop, const struct command *command)
 		if (job->transfer)
 			abandon_transfer(loop, job->transfer);
 		else if (!command->is_new)
-			TAILQ_REMOVE(&loop->pending[job->base.req->class], job, pending);
+			TAILQ_REMOVE(&loop->pending[job->base.class], job, pending);
 		end_cancelled(loop, job);
 	} else if (command->is_new) {
-		TAILQ_INSERT_TAIL(&loop->pending[job->base.req->class], job, pending);
+		TAILQ_INSERT_TAIL(&loop->pending[job->base.class], job, pending);
 	} else if (command->resume && job->transfer) {
 		unpause(loop, job->transfer);
 	}
@@ -402,10 +385,7 @@ static void apply_limits(struct http_loop *loop, const struct source_limits *lim
 {
 	loop->session.stall_ms = limits->stall_ms;
 	loop->max_connections = limits->max_connections;
-	/* Kept-alive connections count too: a server may allow only so many. */
-	(void)curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, (long)limits->max_connections);
-	(void)curl_multi_setopt(loop->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-	                        (long)limits->max_connections);
+	http_pump_limit(&loop->pump, limits->max_connections);
 }
 
 static void apply_news(struct http_loop *loop)
@@ -430,90 +410,7 @@ static void apply_news(struct http_loop *loop)
 		apply_identity(loop, &identity);
 }
 
-/* --- curl's sockets and timer ------------------------------------------------------------- */
-
-static int on_timer(CURLM *multi, long timeout_ms, void *user)
-{
-	struct http_loop *loop = user;
-
-	(void)multi;
-	if (timeout_ms < 0)
-		loop->curl_due_ns = UINT64_MAX;
-	else
-		loop->curl_due_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * CF_NS_PER_MS;
-	return 0;
-}
-
-/* @known is not NULL for a socket that epoll has already. */
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *known)
-{
-	struct http_loop *loop = user;
-	struct epoll_event event = {.data.fd = fd};
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		/* It may be closed already, and then it is gone by itself. */
-		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-		return 0;
-	}
-	event.events =
-	        (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
-	if (!known)
-		(void)curl_multi_assign(loop->multi, fd, loop);
-	/* An error here would end all transfers of the multi for good. Where epoll has no room for
-	 * the socket, only its transfer stalls, and fails in time. */
-	if (epoll_ctl(loop->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0 &&
-	    errno == EEXIST)
-		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event);
-	return 0;
-}
-
-static void run_curl_timer(struct http_loop *loop)
-{
-	int running;
-
-	if (loop->curl_due_ns > clock_monotonic_ns())
-		return;
-	loop->curl_due_ns = UINT64_MAX;
-	(void)curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	reap(loop);
-}
-
-static void run_event(struct http_loop *loop, const struct epoll_event *event)
-{
-	uint64_t count;
-	int mask = 0;
-	int running;
-
-	if (event->data.fd == loop->wake_fd) {
-		(void)!read(loop->wake_fd, &count, sizeof(count));
-		return;
-	}
-	if (event->events & EPOLLIN)
-		mask |= CURL_CSELECT_IN;
-	if (event->events & EPOLLOUT)
-		mask |= CURL_CSELECT_OUT;
-	if (event->events & (EPOLLERR | EPOLLHUP))
-		mask |= CURL_CSELECT_ERR;
-	(void)curl_multi_socket_action(loop->multi, event->data.fd, mask, &running);
-	reap(loop);
-}
-
 /* --- the thread --------------------------------------------------------------------------- */
-
-/* Milliseconds for epoll_wait: rounded up, so that the time has come when it returns. */
-static int timeout_until(uint64_t due_ns)
-{
-	uint64_t now = clock_monotonic_ns();
-	uint64_t ms;
-
-	if (due_ns == UINT64_MAX)
-		return -1;
-	if (due_ns <= now)
-		return 0;
-	ms = (due_ns - now + CF_NS_PER_MS - 1) / CF_NS_PER_MS;
-	return ms > 60000 ? 60000 : (int)ms;
-}
 
 /* True: there is nothing to do before an event or a timer. False: commands have come. */
 static bool fall_asleep(struct http_loop *loop)
@@ -563,27 +460,21 @@ static bool close_down(struct http_loop *loop)
 static void *loop_main(void *user)
 {
 	struct http_loop *loop = user;
-	struct epoll_event events[EVENTS_AT_ONCE];
 
 	for (;;) {
 		uint64_t due;
-		int n;
 
 		apply_news(loop);
 		run_commands(loop);
 		if (close_down(loop))
 			break;
 		start_pending(loop);
-		run_curl_timer(loop);
+		http_pump_run_timer(&loop->pump);
 		due = expire(loop);
 		start_pending(loop);
-		if (loop->curl_due_ns < due)
-			due = loop->curl_due_ns;
-		n = epoll_wait(loop->epoll_fd, events, EVENTS_AT_ONCE,
-		               fall_asleep(loop) ? timeout_until(due) : 0);
+		http_pump_wait(&loop->pump, fall_asleep(loop) ? due : 0);
 		wake_up(loop);
-		for (int i = 0; i < n; i++)
-			run_event(loop, &events[i]);
+		http_pump_run_sockets(&loop->pump);
 	}
 	return NULL;
 }
@@ -600,60 +491,17 @@ static void free_transfers(struct http_transfer_list *list)
 	}
 }
 
-/* All but the thread; accepts a half-built loop. */
+/* All but the thread. */
 static void destroy(struct http_loop *loop)
 {
 	free_transfers(&loop->idle);
-	if (loop->multi)
-		(void)curl_multi_cleanup(loop->multi);
+	http_pump_fini(&loop->pump);
 	curl_slist_free_all(loop->session.conditions);
 	http_url_unref(loop->session.remembered);
 	http_url_unref(loop->session.original);
 	free(loop->session.cacert);
-	if (loop->epoll_fd >= 0)
-		(void)close(loop->epoll_fd);
-	if (loop->wake_fd >= 0)
-		(void)close(loop->wake_fd);
 	cf_mutex_fini(&loop->lock);
 	free(loop);
-}
-
-static int set_up_multi(struct http_loop *loop)
-{
-	CURLMcode rc;
-
-	loop->multi = curl_multi_init();
-	if (!loop->multi)
-		return -ENOMEM;
-	rc = curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	if (rc == CURLM_OK)
-		rc = curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
-	if (rc == CURLM_OK)
-		rc = curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	if (rc == CURLM_OK)
-		rc = curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
-	return rc == CURLM_OK ? 0 : -ENOMEM;
-}
-
-static int set_up(struct http_loop *loop, const char *cacert)
-{
-	struct epoll_event event = {.events = EPOLLIN};
-
-	if (cacert) {
-		loop->session.cacert = strdup(cacert);
-		if (!loop->session.cacert)
-			return -ENOMEM;
-	}
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0)
-		return -errno;
-	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (loop->wake_fd < 0)
-		return -errno;
-	event.data.fd = loop->wake_fd;
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0)
-		return -errno;
-	return set_up_multi(loop);
 }
 
 /* Signals are for the daemon's own thread. */
@@ -671,36 +519,53 @@ static int start_thread(struct http_loop *loop)
 	return -r;
 }
 
-int http_loop_open(struct http_url *url, const char *cacert, const struct source_limits *limits,
-                   struct http_loop **ret, struct cf_error *err)
+static struct http_loop *new_loop(const char *cacert)
 {
 	struct http_loop *loop = calloc(1, sizeof(*loop));
-	int r;
 
 	if (!loop)
-		return cf_error_errno(err, -ENOMEM, "the source cannot be opened");
-	loop->epoll_fd = -1;
-	loop->wake_fd = -1;
-	loop->curl_due_ns = UINT64_MAX;
+		return NULL;
+	if (cacert) {
+		loop->session.cacert = strdup(cacert);
+		if (!loop->session.cacert) {
+			free(loop);
+			return NULL;
+		}
+	}
 	TAILQ_INIT(&loop->active);
 	TAILQ_INIT(&loop->idle);
 	TAILQ_INIT(&loop->commands);
 	for (int class = 0; class < NR_CLASSES; class ++)
 		TAILQ_INIT(&loop->pending[class]);
 	cf_mutex_init(&loop->lock);
-	r = set_up(loop, cacert);
-	if (r == 0) {
-		loop->session.original = url;
-		apply_limits(loop, limits);
-		r = start_thread(loop);
-	}
-	if (r < 0) {
-		loop->session.original = NULL;
-		destroy(loop);
-		return cf_error_errno(err, r, "the source cannot be opened");
-	}
+	return loop;
+}
+
+int http_loop_open(struct http_url *url, const char *cacert, const struct source_limits *limits,
+                   struct http_loop **ret, struct cf_error *err)
+{
+	struct http_loop *loop = new_loop(cacert);
+	int r = loop ? http_pump_init(&loop->pump, on_ended, loop) : -ENOMEM;
+
+	if (r < 0)
+		goto free_loop;
+	loop->session.original = url;
+	apply_limits(loop, limits);
+	r = start_thread(loop);
+	if (r < 0)
+		goto fini_pump;
 	*ret = loop;
 	return 0;
+
+fini_pump:
+	http_pump_fini(&loop->pump);
+free_loop:
+	if (loop) {
+		cf_mutex_fini(&loop->lock);
+		free(loop->session.cacert);
+	}
+	free(loop);
+	return cf_error_errno(err, r, "the source cannot be opened");
 }
 
 void http_loop_close(struct http_loop *loop)

@@ -115,7 +115,7 @@ static int month_of(const char *s)
 	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 	for (int month = 0; month < 12; month++)
-		if (strncmp(s, names + 3 * month, 3) == 0)
+		if (strncmp(s, names + (ptrdiff_t)3 * month, 3) == 0)
 			return month;
 	return -1;
 }
@@ -133,7 +133,8 @@ static int64_t days_since_epoch(int64_t year, int month, int day)
 
 struct date {
 	int64_t year;
-	int month, day, hour, minute, second;
+	int month, day;
+	int64_t hour, minute, second;
 };
 
 static int date_seconds(const struct date *d, int64_t *ret)

@@ -16,6 +16,7 @@ enum source_result http_reply_outcome(struct source_outcome *outcome, enum sourc
 	va_list args;
 
 	va_start(args, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, by the line before. */
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	outcome->result = result;

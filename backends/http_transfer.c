@@ -28,7 +28,7 @@
 #define CONNECT_MS_MAX 10000
 #define REDIRECTS_MAX  10
 #define DRAIN_NS       CF_NS_PER_S
-#define DISCARD_MAX    (64 * 1024)
+#define DISCARD_MAX    65536u
 
 static void judge(struct http_transfer *t)
 {

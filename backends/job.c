@@ -11,6 +11,7 @@ void *source_job_place(struct source_request *req, size_t size)
 	assert(!req->backend);
 	memset(req->backend_room, 0, size);
 	job->req = req;
+	job->class = req->class;
 	req->backend = job;
 	return job;
 }

@@ -18,13 +18,14 @@
 
 struct source_job {
 	struct source_request *req; /* borrowed */
+	enum source_class class;    /* as it was at submit */
 	uint64_t delivered;         /* bytes taken by data() so far */
 };
 
 /*
- * Makes @req's room the job of @size bytes that the caller's type is; zeroed but for the first
- * member. req->backend points to it until the backend clears that, under its own lock, just before
- * source_job_done().
+ * Makes @req's room the job of @size bytes that the caller's type is; zeroed but for what
+ * struct source_job takes from @req. req->backend points to it until the backend clears that, under
+ * its own lock, just before source_job_done().
  */
 void *source_job_place(struct source_request *req, size_t size);
 

@@ -239,5 +239,8 @@ int source_open(const char *url, const struct source_options *opts, struct sourc
 	assert_limits(&(struct source_limits){.max_connections = complete.max_connections,
 	                                      .stall_ms = complete.stall_ms});
 	r = open_inner(url, &complete, &inner, err);
-	return r < 0 ? r : checked_new(inner, ret, err);
+	if (r < 0)
+		return r;
+	assert(inner);
+	return checked_new(inner, ret, err);
 }

@@ -2,14 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "backends/registry.h"
-#include "core/base/cleanup.h"
 #include "core/base/log.h"
-#include "core/journal/journal.h"
 #include "core/metadata/metadata.h"
+#include "daemon/history.h"
 #include "daemon/image_kind.h"
 
 void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings)
@@ -84,11 +82,13 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
 	if (r < 0)
 		return r;
-	warn_about_source(clone, options, &probe);
 	r = options->fake ? state_check_new(clone->state, &probe.identity, err)
 	                  : state_create(clone->state, &probe.identity, err);
-	if (r == 0)
+	/* A refusal is one sentence: nothing is said before. */
+	if (r == 0) {
+		warn_about_source(clone, options, &probe);
 		keep_head(clone, &probe);
+	}
 	free(probe.head);
 	clone->source_state = SOURCE_STATE_OK;
 	return r;
@@ -194,27 +194,6 @@ int clone_open(const struct options *options, const char *mountpoint, struct clo
 	return state_open(clone->state, err);
 }
 
-void clone_start_journal(struct clone *clone, const char *image)
-{
-	CF_AUTO_FREE char *path = NULL;
-	CF_AUTO_FREE char *opening = NULL;
-	struct journal_options options = {0};
-	struct cf_error err = {0};
-	int r = -ENOMEM;
-
-	if (asprintf(&path, "%s/journal.db", state_dir(clone->state)) < 0)
-		path = NULL;
-	if (asprintf(&opening, "%s at %s", clone->name->shown, image) < 0)
-		opening = NULL;
-	options.opening = opening;
-	if (path)
-		r = journal_open(path, &options, &clone->journal, &err);
-	if (r < 0) {
-		clone->journal = NULL;
-		log_warn("no history is kept: %s", path ? err.text : "out of memory");
-	}
-}
-
 int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err)
 {
@@ -235,6 +214,8 @@ int clone_start(struct clone *clone, const struct options *options,
 	};
 	int r;
 
+	clone->journal =
+	        history_open(state_dir(clone->state), state_name(clone->state), clone->name->shown);
 	clone_image_settings(&clone->settings, &params.settings);
 	if (clone->source)
 		clone->source->ops->pin(clone->source, &config->source);
@@ -255,7 +236,8 @@ int clone_close(struct clone *clone, struct cf_error *err)
 
 	if (clone->source)
 		clone->source->ops->close(clone->source);
-	journal_close(clone->journal, r < 0 && err ? err->text : "unmounted");
+	/* Before the lock: the next holder finds the session closed. */
+	journal_close(clone->journal, r < 0 ? "the last commit failed" : "unmounted");
 	state_release(clone->state);
 	source_name_free(clone->name);
 	free(clone->head);

@@ -28,8 +28,8 @@ struct clone {
 	struct settings settings; /* as mounted */
 	unsigned char *head;      /* owned; the image's first bytes that the probe brought */
 	size_t head_length;
-	struct journal *journal; /* NULL: none, which every call of it takes */
 	struct image *image;     /* NULL until clone_start() */
+	struct journal *journal; /* NULL: none is kept */
 };
 
 /*
@@ -41,19 +41,13 @@ struct clone {
 int clone_open(const struct options *options, const char *mountpoint, struct clone *ret_clone,
                struct cf_error *err);
 
-/*
- * Opens the history, which says that @image is where the clone is seen. No trouble of it keeps a
- * clone from being mounted: a warning, and there is none.
- */
-void clone_start_journal(struct clone *clone, const char *image);
-
-/* Starts the engine. */
+/* Opens the journal and starts the engine. */
 int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err);
 
 /*
- * Last commit and the end of the history, then everything is closed and unlocked. 0, or why the
- * last commit failed. Accepts what was opened half.
+ * Last commit, then everything is closed and unlocked, the journal included. 0, or why the last
+ * commit failed. Accepts what was opened half.
  */
 int clone_close(struct clone *clone, struct cf_error *err);
 

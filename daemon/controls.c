@@ -1,13 +1,12 @@
 #include "daemon/controls.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/journal/journal.h"
 #include "daemon/daemon.h"
+#include "daemon/history.h"
 
 static void get_settings(void *user, struct settings *ret_settings)
 {
@@ -16,25 +15,6 @@ static void get_settings(void *user, struct settings *ret_settings)
 	cf_lock(&d->lock);
 	*ret_settings = d->settings;
 	cf_unlock(&d->lock);
-}
-
-/* One row for each setting that is another one now. */
-static void keep_changes(struct journal *journal, const struct settings *old,
-                         const struct settings *settings)
-{
-	for (int i = 0; i < NR_SETTINGS; i++) {
-		char before[SETTING_TEXT_MAX];
-		char now[SETTING_TEXT_MAX];
-		char text[2 * SETTING_TEXT_MAX + 64];
-
-		setting_format(old, (enum setting)i, before);
-		setting_format(settings, (enum setting)i, now);
-		if (strcmp(before, now) == 0)
-			continue;
-		(void)snprintf(text, sizeof(text), "%s=%s (was %s)", setting_name((enum setting)i),
-		               now, before);
-		journal_event(journal, JOURNAL_SETTING, 0, text);
-	}
 }
 
 static int set_settings(void *user, const struct settings *old, const struct settings *settings,
@@ -49,8 +29,8 @@ static int set_settings(void *user, const struct settings *old, const struct set
 	d->settings = *settings;
 	cf_unlock(&d->lock);
 	log_set_level(settings->log_level);
+	history_settings(d->clone.journal, old, settings);
 	image_configure(d->clone.image, &image_settings);
-	keep_changes(d->clone.journal, old, settings);
 	return 0;
 }
 
@@ -99,7 +79,7 @@ static void get_status(void *user, struct control_status *ret_status)
 	status->uptime_seconds = (clock_monotonic_ns() - d->started_ns) / CF_NS_PER_S;
 	status->pid = (uint64_t)getpid();
 	status->api_version = CONTROL_API_VERSION;
-	status->read_only = d->options->read_only || image.mode != IMAGE_RW;
+	status->read_only = d->options->read_only;
 	status->modified = image.modified;
 	status->no_hydration = image.hydration == HYDRATION_PAUSED;
 	status->no_discard_passdown = d->options->no_discard_passdown;

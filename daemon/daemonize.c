@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,6 +104,7 @@ int daemonize_begin(bool foreground, struct daemonize *ret_daemonize, struct cf_
 	}
 	(void)close(ends[0]);
 	ret_daemonize->report_fd = ends[1];
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	(void)setsid();
 	if (chdir("/") < 0)
 		return cf_error_errno(err, -errno, "cannot change to the folder /");
@@ -114,6 +117,7 @@ void daemonize_ready(struct daemonize *daemonize)
 
 	if (daemonize->report_fd < 0)
 		return;
+	(void)prctl(PR_SET_PDEATHSIG, 0);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
 		(void)dup2(null, fd);

@@ -16,7 +16,8 @@ struct daemonize {
 /*
  * Foreground: nothing is forked. Else forks: returns in the child, which leads a session of its
  * own with / as its folder. The parent does not return: it prints what the child reports and exits
- * with its status, or with 1 when the child ends without a report.
+ * with its status, or with 1 when the child ends without a report. Until the report a parent that
+ * is killed takes the child along: it gets SIGTERM.
  */
 int daemonize_begin(bool foreground, struct daemonize *ret_daemonize, struct cf_error *err);
 

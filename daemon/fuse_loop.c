@@ -14,6 +14,7 @@
 #include "core/base/mutex.h"
 #include "daemon/fuse_file.h"
 #include "daemon/fuse_ops.h"
+#include "daemon/stderr_capture.h"
 
 /* Waiting writes may take workers away; hydrated reads must still find one. */
 #define IDLE_WORKERS 16
@@ -64,14 +65,46 @@ static void on_kick(int signal_number)
 	(void)signal_number;
 }
 
-static int mount_error(const char *mountpoint, struct cf_error *err)
+/* The setuid helper, and what libfuse says when it cannot be started, end up on standard error. */
+#define HELPER "fusermount3: "
+
+/* The reason in one line: the helper's own words, if it had any, else libfuse's. */
+static int mount_error(const char *mountpoint, char *said, struct cf_error *err)
 {
 	const char *message = last_message;
+	char *words = strstr(said, HELPER);
 
-	if (strncmp(message, "fuse: ", 6) == 0)
+	if (strstr(said, "exec fusermount3"))
+		return cf_error_set(err, -ENOENT,
+		                    "cannot mount at %s: ordinary users need the program "
+		                    "fusermount3 to mount and unmount, and it cannot be run "
+		                    "(Debian's package fuse3 has it)",
+		                    mountpoint);
+	if (words) {
+		words += strlen(HELPER);
+		words[strcspn(words, "\n")] = '\0';
+		message = words;
+	} else if (strncmp(message, "fuse: ", 6) == 0) {
 		message += 6;
+	}
 	return cf_error_set(err, -EIO, "cannot mount at %s: %s", mountpoint,
 	                    *message ? message : "libfuse gives no reason");
+}
+
+static int mount_session(struct fuse_session *session, const char *mountpoint, struct cf_error *err)
+{
+	struct stderr_capture capture;
+	char said[1024];
+	int r;
+
+	stderr_capture_begin(&capture);
+	r = fuse_session_mount(session, mountpoint);
+	stderr_capture_end(&capture, said, sizeof(said));
+	if (r != 0)
+		return mount_error(mountpoint, said, err);
+	if (*said)
+		(void)fputs(said, stderr);
+	return 0;
 }
 
 static int make_session(const char *mount_options, struct fuse_file *file,
@@ -105,13 +138,14 @@ int fuse_loop_mount(const char *mountpoint, const char *mount_options, struct fu
 	fuse_set_log_func(on_fuse_log);
 	r = make_session(mount_options, file, &loop->session);
 	if (r < 0) {
-		r = mount_error(mountpoint, err);
+		char said[] = "";
+
+		r = mount_error(mountpoint, said, err);
 		goto close_fd;
 	}
-	if (fuse_session_mount(loop->session, mountpoint) != 0) {
-		r = mount_error(mountpoint, err);
+	r = mount_session(loop->session, mountpoint, err);
+	if (r < 0)
 		goto destroy_session;
-	}
 	cf_mutex_init(&loop->lock);
 	cf_cond_init(&loop->changed);
 	*ret_loop = loop;
@@ -175,6 +209,7 @@ int fuse_loop_start(struct fuse_loop *loop, struct cf_error *err)
 	r = -pthread_create(&loop->thread, NULL, loop_main, loop);
 	if (r < 0)
 		return cf_error_errno(err, r, "cannot start the FUSE loop's thread");
+	(void)pthread_setname_np(loop->thread, "clonefs-fuse");
 	loop->started = true;
 	return 0;
 }

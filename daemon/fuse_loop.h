@@ -36,7 +36,7 @@ void fuse_loop_exit(struct fuse_loop *loop);
  * answers no request. */
 void fuse_loop_invalidate(struct fuse_loop *loop);
 
-/* Somebody has taken the mount away from the mountpoint, lazily: it is not ours to unmount. */
+/* What is mounted at the mountpoint from now on is not ours to unmount. */
 void fuse_loop_set_detached(struct fuse_loop *loop);
 
 /* Unmounts, if need be, and frees. The loop must have ended and all requests be answered. NULL is

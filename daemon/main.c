@@ -24,6 +24,7 @@
 #include "daemon/events.h"
 #include "daemon/fuse_loop.h"
 #include "daemon/hardening.h"
+#include "daemon/history.h"
 #include "daemon/notify.h"
 #include "daemon/pending.h"
 #include "daemon/serve.h"
@@ -37,7 +38,8 @@ static void on_event(void *user, const struct image_event *event)
 {
 	struct daemon *d = user;
 
-	events_handle(state_name(d->clone.state), d->clone.journal, event);
+	events_handle(state_name(d->clone.state), event);
+	history_event(d->clone.journal, event);
 }
 
 static void on_invalidate(void *user)
@@ -184,7 +186,7 @@ static int find_image_path(struct daemon *d, struct cf_error *err)
 	return 0;
 }
 
-static int start(struct daemon *d, struct cf_error *err)
+static int start(struct daemon *d, int signal_fd, struct cf_error *err)
 {
 	int r;
 
@@ -194,10 +196,11 @@ static int start(struct daemon *d, struct cf_error *err)
 	r = clone_open(d->options, d->place.path, &d->clone, err);
 	if (r < 0 || d->options->fake)
 		return r;
+	if (signals_take(signal_fd))
+		return cf_error_set(err, -EINTR, "a signal came before anything was mounted");
 	r = find_image_path(d, err);
 	if (r < 0)
 		return r;
-	clone_start_journal(&d->clone, d->image_path);
 	r = start_engine(d, err);
 	if (r < 0)
 		return r;
@@ -307,7 +310,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 		return r;
 	harden_against_reclaim();
 	cf_mutex_init(&d.lock);
-	r = start(&d, err);
+	r = start(&d, signal_fd, err);
 	ready = r == 0 && !options->fake;
 	if (ready) {
 		become_ready(&d, daemonize);

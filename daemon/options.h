@@ -16,7 +16,7 @@
 
 struct options {
 	/* all strings are owned by this structure; NULL: not given */
-	char *source;     /* as given, may hold secrets */
+	char *source;     /* as given, may hold secrets; a path: absolute */
 	char *mountpoint; /* absolute */
 
 	bool help;

@@ -71,10 +71,10 @@ static void begin_to_leave(struct daemon *d, struct fuse_loop *loop, uint64_t st
 	wait_no_more(d);
 	r = mount_detach(d->place.path, d->device);
 	if (r < 0)
-		log_warn("%s: cannot unmount %s, open files are cut off at the end error=%d",
+		log_warn("%s: cannot unmount %s, it is left behind error=%d",
 		         state_name(d->clone.state), d->place.path, -r);
-	else
-		fuse_loop_set_detached(loop);
+	/* Also then: libfuse would unmount whatever lies on top there. */
+	fuse_loop_set_detached(loop);
 }
 
 void serve_until_end(struct daemon *d, int signal_fd)

@@ -23,7 +23,7 @@
 /* Regions that one step takes over: bounds memory and the time others wait. */
 #define STEP_REGIONS UINT64_C(1024)
 
-enum change_op { CHANGE_WRITE, CHANGE_PUNCH, CHANGE_ZERO };
+enum change_op { CHANGE_WRITE, CHANGE_PUNCH };
 
 struct change {
 	enum change_op op;
@@ -185,16 +185,10 @@ static int put(struct image *img, const struct change *change, const struct rang
 {
 	uint64_t length = range->to - range->from;
 
-	switch (change->op) {
-	case CHANGE_WRITE:
+	if (change->op == CHANGE_WRITE)
 		return store_write(&img->store, change->data + (range->from - change->offset),
 		                   length, range->from);
-	case CHANGE_PUNCH:
-		return store_punch(&img->store, range->from, length);
-	case CHANGE_ZERO:
-		break;
-	}
-	return store_zero(&img->store, range->from, length);
+	return store_punch(&img->store, range->from, length);
 }
 
 /* Up to STEP_REGIONS regions of the middle: taken over, written, marked, given back. */
@@ -354,8 +348,9 @@ static struct image_request *allocate(struct image *img, uint64_t offset, uint64
 struct image_request *image_range(struct image *img, enum image_range_op op, uint64_t offset,
                                   uint64_t length, image_done_fn *done, void *user)
 {
+	/* Zero-range gives the space back, too: an image is thin by nature. */
 	const struct change change = {
-	        .op = op == IMAGE_PUNCH ? CHANGE_PUNCH : CHANGE_ZERO,
+	        .op = CHANGE_PUNCH,
 	        .offset = offset,
 	        .length = length,
 	};

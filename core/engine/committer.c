@@ -68,26 +68,20 @@ static void forget_frozen(struct image *img)
 /* 0, or the error; *@ret_synced: the destination's part was done, or not begun. */
 static int commit(struct image *img, bool *ret_synced, struct cf_error *err)
 {
-	bool changed = metadata_needs_commit(img->metadata);
-	int r = 0;
+	int r;
 
 	*ret_synced = true;
-	if (changed) {
-		r = metadata_pre_commit(img->metadata, freeze_written, img);
-		if (r < 0)
-			return cf_error_errno(err, r, "the changed regions could not be frozen");
-	} else {
-		metadata_bitmap_lock(img->metadata);
-		freeze_written(img);
-		metadata_bitmap_unlock(img->metadata);
-	}
+	/* Also when no bit changed: whether one did is known under the lock that freezes, and only
+	 * there. An empty frozen set costs the metadata nothing. */
+	r = metadata_pre_commit(img->metadata, freeze_written, img);
+	if (r < 0)
+		return cf_error_errno(err, r, "the changed regions could not be frozen");
 	r = store_sync(&img->store);
 	if (r < 0) {
 		*ret_synced = false;
 		return cf_error_errno(err, r, "sync");
 	}
-	if (changed)
-		r = metadata_commit(img->metadata, err);
+	r = metadata_commit(img->metadata, err);
 	if (r == 0)
 		forget_frozen(img);
 	return r;
@@ -194,6 +188,8 @@ int committer_start(struct image *img)
 	int r = pthread_create(&img->committer.thread, NULL, run, img);
 
 	img->committer.started = r == 0;
+	if (r == 0)
+		(void)pthread_setname_np(img->committer.thread, "clonefs-commit");
 	return -r;
 }
 

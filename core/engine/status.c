@@ -52,8 +52,6 @@ static uint64_t eta_seconds(const struct image_status *status, uint64_t region_s
 {
 	uint64_t missing = status->regions_total - status->regions_hydrated;
 
-	if (status->hydration == HYDRATION_DONE)
-		return 0;
 	if (status->hydration != HYDRATION_RUNNING || !status->rate_bytes_per_second)
 		return UINT64_MAX;
 	return missing * region_size / status->rate_bytes_per_second;

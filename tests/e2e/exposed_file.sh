@@ -64,6 +64,12 @@ assert_eq "$(status_field modified)" true "modified after a write"
 mtime=$(stat -c %Y "$FILE")
 ((mtime >= before)) || fail "mtime $mtime was not moved by writes at $before"
 
+say "hydration and writes leave the page cache alone"
+"$CLONECTL" resume "$T/mnt" >/dev/null
+wait_hydrated
+python3 "$E2E_DIR/cached_read.py" "$FILE" "$(status_field pid)"
+mtime=$(stat -c %Y "$FILE")
+
 say "what was written survives, with its mtime"
 umount_clonefs
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration 2>>"$T/logs/mount"

@@ -156,3 +156,5 @@ stop_process() {
 . "$E2E_DIR/lib/image.sh"
 . "$E2E_DIR/lib/server.sh"
 . "$E2E_DIR/lib/clone.sh"
+. "$E2E_DIR/lib/holes.sh"
+. "$E2E_DIR/lib/filesystem.sh"

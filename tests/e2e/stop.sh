@@ -21,7 +21,7 @@ over() {
 	wait_for 60 process_is_gone "$PID"
 	"$CLONECTL" wait --exit --timeout 60s "$STATE"
 	not_mounted || fail "still mounted"
-	[[ -z $(find /run/clonefs -name '*.sock') ]] || fail "a socket is left"
+	[[ ! -e /run/clonefs/$(clone_name "$T/mnt").sock ]] || fail "a socket is left"
 }
 
 say "umount: what was read is committed when the lock is free"

@@ -88,3 +88,33 @@ wait_hydrated() {
 image_of() {
 	printf '%s/%s' "${1:-$T/mnt}" "${2:-disk.raw}"
 }
+
+# metadata_of [M]: the metadata file of its clone.
+metadata_of() {
+	printf '%s/metadata' "$(state_dir_of "${1:-$T/mnt}")"
+}
+
+# committed_ranges FILE: "FIRST LAST" of each hydrated range on disk, both included.
+committed_ranges() {
+	"$CLONECTL" dump --json "$1" | jq -r '.hydrated_ranges[] | "\(.[0]) \(.[1])"'
+}
+
+# committed_count FILE
+committed_count() {
+	"$CLONECTL" dump --json "$1" | jq .hydrated
+}
+
+# missing_regions FILE COUNT: so many regions that are not hydrated on disk, far from each other.
+missing_regions() {
+	"$CLONECTL" dump --json "$1" | jq -r --argjson count "$2" '
+		.nr_regions as $total
+		| reduce .hydrated_ranges[] as [$first, $last] ([range($total)];
+			. - [range($first; $last + 1)])
+		| . as $missing
+		| range($count) | $missing[(. * ($missing | length) / $count) | floor]'
+}
+
+# assert_nothing_mounted: no clone is, in this mount namespace.
+assert_nothing_mounted() {
+	! grep fuse.clonefs /proc/self/mounts >&2 || fail "something is mounted"
+}

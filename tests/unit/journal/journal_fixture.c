@@ -19,7 +19,10 @@ int fixture_setup(void **state)
 	const char *tmp = getenv("TMPDIR");
 
 	assert_non_null(f);
-	(void)snprintf(f->folder, sizeof(f->folder), "%s/journal-test.XXXXXX", tmp ? tmp : "/tmp");
+	/* Hundreds of databases are synced: in memory, if there is a folder for that. */
+	if (!tmp)
+		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	(void)snprintf(f->folder, sizeof(f->folder), "%s/journal-test.XXXXXX", tmp);
 	assert_non_null(mkdtemp(f->folder));
 	(void)snprintf(f->path, sizeof(f->path), "%s/journal.db", f->folder);
 	*state = f;

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# xfs, read-write, on a loop device on a clone that hydrates.
+. "$(dirname "$0")/lib.sh"
+. "$E2E_DIR/lib/loop_filesystem.sh"
+
+require_clonefs
+loop_filesystem xfs 320M
