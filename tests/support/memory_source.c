@@ -91,6 +91,7 @@ static struct plan take_plan(struct memory_source *ms)
 
 /* Waits at the gate; how many bytes may go now, 0: it was cancelled. */
 static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t done)
+        CF_REQUIRES(&ms->lock)
 {
 	while (!job->cancelled && !ms->stop && done >= ms->gate) {
 		job->held = true;
@@ -104,6 +105,7 @@ static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t do
 }
 
 static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, uint64_t length)
+        CF_REQUIRES(&ms->lock)
 {
 	unsigned int delay =
 	        ms->delay_us ? (unsigned int)(next_random(ms) % (ms->delay_us + 1)) : 0;
@@ -136,6 +138,7 @@ static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, 
 }
 
 static enum source_result serve(struct memory_source *ms, struct job *job, const struct plan *plan)
+        CF_REQUIRES(&ms->lock)
 {
 	const struct source_request *req = job->req;
 	uint64_t length = req->length < plan->bytes ? req->length : plan->bytes;
@@ -158,7 +161,7 @@ static enum source_result serve(struct memory_source *ms, struct job *job, const
 }
 
 static void finish(struct memory_source *ms, struct job *job, enum source_result result,
-                   uint64_t retry_after_ms)
+                   uint64_t retry_after_ms) CF_REQUIRES(&ms->lock)
 {
 	struct source_request *req = job->req;
 	struct source_outcome outcome = {.result = result, .retry_after_ms = retry_after_ms};
