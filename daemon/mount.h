@@ -30,8 +30,7 @@ void mount_place_fini(struct mount_place *place);
 char *mount_option_string(const char *source, bool read_only, bool allow_other,
                           const char *kernel_options);
 
-/* One mmap fault then becomes one request of 1 MiB. Best effort: only root may, only Linux has it.
- */
+/* One mmap fault then becomes one request of 1 MiB. Best effort: only root may do it. */
 void mount_set_read_ahead(dev_t device);
 
 /*
