@@ -17,6 +17,7 @@
 #include "core/engine/source.h"
 #include "core/state/state.h"
 #include "daemon/options.h"
+#include "daemon/warnings.h"
 
 struct journal;
 
@@ -25,6 +26,7 @@ struct clone {
 	struct state *state;
 	struct source *source; /* NULL: complete, none is needed */
 	enum image_source_state source_state;
+	struct warnings warnings; /* until there is a journal */
 	struct settings settings; /* as mounted */
 	unsigned char *head;      /* owned; the image's first bytes that the probe brought */
 	size_t head_length;
