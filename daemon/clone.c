@@ -123,6 +123,7 @@ static int judge_probe(struct clone *clone, const struct options *options, int p
 		r = clone_config_check_source(config, &probe->identity, &why);
 	else
 		why = *err;
+	clone->finding = why;
 	switch (r) {
 	case 0:
 		clone->source_state = SOURCE_STATE_OK;
@@ -223,6 +224,7 @@ static void open_journal(struct clone *clone, const struct options *options)
 	for (size_t i = 0; i < options->nr_warnings; i++)
 		journal_event(clone->journal, JOURNAL_WARNING, 0, options->warnings[i]);
 	warnings_note(&clone->warnings, clone->journal);
+	history_source(clone->journal, clone->source_state, clone->finding.text);
 }
 
 int clone_start(struct clone *clone, const struct options *options,

@@ -26,6 +26,7 @@ struct clone {
 	struct state *state;
 	struct source *source; /* NULL: complete, none is needed */
 	enum image_source_state source_state;
+	struct cf_error finding;  /* why it is unreachable or changed */
 	struct warnings warnings; /* until there is a journal */
 	struct settings settings; /* as mounted */
 	unsigned char *head;      /* owned; the image's first bytes that the probe brought */

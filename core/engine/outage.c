@@ -17,15 +17,10 @@ void outage_init(struct image *img, enum image_source_state state)
 	uint64_t now_ns = clock_monotonic_ns();
 
 	img->outage = (struct outage){.state = state, .last_byte_ns = now_ns};
-	if (state == SOURCE_STATE_UNREACHABLE) {
+	if (state == SOURCE_STATE_UNREACHABLE)
 		img->outage.since_ns = img->outage.silent_ns = now_ns;
-		events_push_locked(img, IMAGE_EVENT_OUTAGE_BEGIN, 0,
-		                   "the source could not be reached when the image was opened");
-	} else if (state == SOURCE_STATE_CHANGED) {
+	else if (state == SOURCE_STATE_CHANGED)
 		img->outage.next_probe_ns = ns_after(now_ns, PROBE_CHANGED_MS);
-		events_push_locked(img, IMAGE_EVENT_SOURCE_CHANGED, 0,
-		                   "the source had changed when the image was opened");
-	}
 }
 
 /* How long a request waits for a silent source. */
