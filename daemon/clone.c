@@ -262,18 +262,34 @@ int clone_start(struct clone *clone, const struct options *options,
 	return 0;
 }
 
-int clone_close(struct clone *clone, struct cf_error *err)
+/* Before the lock is let go: its next holder finds the session closed. */
+static void close_journal(struct clone *clone, const char *reason, int committed,
+                          const struct cf_error *why)
 {
-	int r = image_close(clone->image, err);
+	struct cf_error both;
+
+	if (committed < 0) {
+		(void)cf_error_set(&both, committed, "%s; the last commit failed: %s", reason,
+		                   why->text);
+		reason = both.text;
+	}
+	journal_close(clone->journal, reason);
+}
+
+int clone_close(struct clone *clone, const char *reason, struct cf_error *err)
+{
+	struct cf_error why = {0};
+	int r = image_close(clone->image, &why);
 
 	if (clone->source)
 		clone->source->ops->close(clone->source);
-	/* Before the lock: the next holder finds the session closed. */
-	journal_close(clone->journal, r < 0 ? "the last commit failed" : "unmounted");
+	close_journal(clone, reason, r, &why);
 	state_release(clone->state);
 	source_name_free(clone->name);
 	warnings_fini(&clone->warnings);
 	free(clone->head);
 	*clone = (struct clone){.name = NULL};
+	if (r < 0 && err)
+		*err = why;
 	return r;
 }

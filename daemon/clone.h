@@ -49,10 +49,10 @@ int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err);
 
 /*
- * Last commit, then everything is closed and unlocked, the journal included. 0, or why the last
- * commit failed. Accepts what was opened half.
+ * Last commit, then everything is closed and unlocked, the journal included: @reason says there why
+ * the clone was closed. 0, or why the last commit failed. Accepts what was opened half.
  */
-int clone_close(struct clone *clone, struct cf_error *err);
+int clone_close(struct clone *clone, const char *reason, struct cf_error *err);
 
 /* The engine's settings out of those that people set. */
 void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings);
