@@ -113,6 +113,8 @@ void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns)
 void outage_probe_over_locked(struct image *img)
 {
 	img->outage.probing = false;
+	/* When the next one is due is the hydrator's to know. */
+	hydrator_wake_locked(img);
 }
 
 void outage_probe_answered_locked(struct image *img, uint64_t now_ns)
@@ -200,7 +202,8 @@ static uint64_t check_probe(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 	              (img->outage.state == SOURCE_STATE_UNREACHABLE &&
 	               hydrator_wants_source_locked(img));
 
-	if (!wanted || img->outage.probing || !img->source)
+	/* What is queued while the image stops is never sent: image_stop() would wait for it. */
+	if (!wanted || img->outage.probing || !img->source || img->stopping)
 		return NEVER_NS;
 	if (now_ns < img->outage.next_probe_ns)
 		return img->outage.next_probe_ns;
