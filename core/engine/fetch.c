@@ -293,8 +293,10 @@ uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns)
 
 	if (!img->source || img->stopping)
 		return NEVER_NS;
-	if (now_ns < img->fetches.hold_until_ns)
+	if (now_ns < img->fetches.hold_until_ns) {
+		hydrator_wake_before_locked(img, img->fetches.hold_until_ns);
 		return img->fetches.hold_until_ns;
+	}
 	for (int i = 0; i < FETCH_NR_CLASSES; i++) {
 		enum source_class class = (enum source_class)i;
 
