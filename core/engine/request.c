@@ -27,7 +27,7 @@ static void release_buffers_locked(struct image *img, struct image_request *req)
 	budget_release_locked(&img->budget, BUDGET_WRITE, req->charged_write);
 	req->charged_reply = 0;
 	req->charged_write = 0;
-	fetch_resume_stalled_locked(img);
+	fetch_room_again_locked(img);
 }
 
 void request_hold_locked(struct image *img, struct image_request *req)
