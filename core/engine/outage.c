@@ -156,10 +156,20 @@ static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
 	fetch_cancel_all_locked(img, true);
 }
 
-/* Bytes that we do not take, or that wait for the local disk, are no silence of the source. */
-static bool is_held_by_us(const struct image *img)
+/*
+ * Bytes for somebody who waits that we do not take, or that wait for the local disk, are no silence
+ * of the source. What nobody waits for may stand still for as long as those who wait need the room.
+ */
+static bool is_held_by_us(struct image *img) CF_IMAGE_LOCKED
 {
-	return img->fetches.nr_stalled || img->writers.nr_busy;
+	bool held = img->writers.nr_busy > 0;
+
+	list_for_each (link, &img->fetches.running) {
+		const struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		held = held || (fetch->stalled && fetch->joined);
+	}
+	return held;
 }
 
 /* The oldest request that waits for the source; NULL: none. */

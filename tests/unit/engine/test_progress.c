@@ -184,6 +184,38 @@ static void a_write_parked_while_a_piece_is_in_a_writers_hands_is_done(void **st
 	gate_fini(&gate);
 }
 
+#define NR_HELD 14
+
+static void a_reader_of_a_silent_source_is_not_kept_by_background_that_has_no_room(void **state)
+{
+	struct fixture *fx = hydrating(64 * MIB, MIB);
+	struct image_settings settings;
+	struct answer *readers[NR_HELD];
+
+	(void)state;
+	fx->params.settings.max_connections = 16;
+	memory_source_set_chunk(fx->source, 64 * KIB);
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 1);
+	/* 28 MiB of replies, once their first bytes have come: more than background leaves. */
+	for (unsigned int i = 0; i < NR_HELD; i++)
+		readers[i] = start_read(fx, (4 + 4 * i) * MIB, 2 * MIB);
+	memory_source_wait_held(fx->source, 1 + NR_HELD);
+	memory_source_gate(fx->source, 64 * KIB);
+	wait_until(memory_source_nr_bytes(fx->source) == (1 + NR_HELD) * 64 * KIB);
+	memory_source_gate(fx->source, 192 * KIB);
+	/* Background's second piece finds no room; everybody else's bytes just do not come. */
+	wait_until(memory_source_nr_bytes(fx->source) == 128 * KIB + NR_HELD * 192 * KIB);
+	image_get_settings(fx->img, &settings);
+	settings.timeout_ms = 500;
+	image_configure(fx->img, &settings);
+	for (unsigned int i = 0; i < NR_HELD; i++)
+		assert_int_equal(answer_free(readers[i]), -EIO);
+	memory_source_gate(fx->source, UINT64_MAX);
+	fixture_free(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +223,8 @@ int main(void)
 	        cmocka_unit_test(a_reader_gets_his_bytes_when_the_time_of_retry_after_is_over),
 	        cmocka_unit_test(queued_fetches_go_when_the_destination_makes_room),
 	        cmocka_unit_test(a_write_parked_while_a_piece_is_in_a_writers_hands_is_done),
+	        cmocka_unit_test(
+	                a_reader_of_a_silent_source_is_not_kept_by_background_that_has_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
