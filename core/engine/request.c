@@ -114,7 +114,7 @@ struct image_request *request_new(struct image *img, enum request_kind kind, uin
 
 void image_request_put(struct image_request *req)
 {
-	if (atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) == 1)
+	if (req && atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) == 1)
 		free(req);
 }
 

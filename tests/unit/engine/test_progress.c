@@ -5,6 +5,8 @@
  */
 #include "engine_fixture.h"
 
+#include <stdatomic.h>
+
 #include "core/base/block_io.h"
 #include "core/engine/image.h"
 
@@ -216,6 +218,46 @@ static void a_reader_of_a_silent_source_is_not_kept_by_background_that_has_no_ro
 	fixture_free(fx);
 }
 
+static atomic_bool flush_answered;
+static atomic_bool answered_before_invalidate;
+
+static void on_flushed(void *user, int error, const void *data, size_t length)
+{
+	(void)data;
+	(void)length;
+	*(int *)user = error;
+	atomic_store(&flush_answered, true);
+}
+
+/* As the kernel: blocks while pages are locked. */
+static void on_invalidate(void *user)
+{
+	uint64_t give_up = clock_monotonic_ns() + 20 * CF_NS_PER_S;
+
+	(void)user;
+	while (!atomic_load(&flush_answered) && clock_monotonic_ns() < give_up)
+		fixture_sleep_ms(1);
+	atomic_store(&answered_before_invalidate, atomic_load(&flush_answered));
+}
+
+static void a_flush_that_failed_does_not_wait_for_the_page_cache(void **state)
+{
+	struct fixture *fx = fixture_new(256 * KIB, 64 * KIB);
+	int error = 0;
+
+	(void)state;
+	fx->params.callbacks.invalidate = on_invalidate;
+	fixture_open(fx);
+	memory_io_fail(fx->destination, MEMORY_IO_SYNC, 1, -EIO, true);
+	image_request_put(image_flush(fx->img, on_flushed, &error));
+	(void)wait_event(fx, IMAGE_EVENT_MODE);
+	/* The committer's thread has ended then. */
+	assert_int_equal(fixture_close(fx), -EIO);
+	assert_true(atomic_load(&answered_before_invalidate));
+	assert_int_equal(error, -EIO);
+	fixture_free(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +267,7 @@ int main(void)
 	        cmocka_unit_test(a_write_parked_while_a_piece_is_in_a_writers_hands_is_done),
 	        cmocka_unit_test(
 	                a_reader_of_a_silent_source_is_not_kept_by_background_that_has_no_room),
+	        cmocka_unit_test(a_flush_that_failed_does_not_wait_for_the_page_cache),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
