@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "core/engine/change.h"
+#include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
 #include "core/engine/read.h"
@@ -164,6 +165,8 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 		hydrator_took_data_locked(img);
 	for (unsigned int i = 0; i < run.nr; i++)
 		inflight_piece_returned_locked(img, run.pieces[i], run.errors[i]);
+	/* There is room again, and an entry that waited for its piece may have asked anew. */
+	fetch_dispatch_locked(img, clock_monotonic_ns());
 }
 
 /* ---- threads ---- */
