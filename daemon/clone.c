@@ -133,6 +133,7 @@ static int judge_probe(struct clone *clone, const struct options *options, int p
 static int resume(struct clone *clone, const struct options *options, struct cf_error *err)
 {
 	struct source_probe probe = {.head = NULL};
+	bool has_head;
 	int r;
 
 	r = state_open(clone->state, err);
@@ -145,9 +146,11 @@ static int resume(struct clone *clone, const struct options *options, struct cf_
 	r = open_source(clone, options, err);
 	if (r < 0)
 		return r;
+	has_head = metadata_is_region_hydrated(state_metadata(clone->state), 0);
+	clone->source->probe_length = has_head ? 1 : 0;
 	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
 	r = judge_probe(clone, options, r, &probe, err);
-	if (clone->source_state == SOURCE_STATE_OK)
+	if (clone->source_state == SOURCE_STATE_OK && !has_head)
 		keep_head(clone, &probe);
 	free(probe.head);
 	return r;
