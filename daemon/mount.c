@@ -56,8 +56,8 @@ static int unmount_lazily(const char *path)
 /* The real path of something that may be a dead mountpoint, which cannot be looked into. */
 static int real_path(const char *path, char **ret_path)
 {
-	CF_AUTO_FREE char *folder = NULL;
-	CF_AUTO_FREE char *parent = NULL;
+	char folder[PATH_MAX];
+	char real_folder[PATH_MAX];
 	const char *last;
 
 	*ret_path = realpath(path, NULL);
@@ -68,11 +68,13 @@ static int real_path(const char *path, char **ret_path)
 	last = strrchr(path, '/');
 	if (!last || !last[1] || strcmp(last, "/.") == 0 || strcmp(last, "/..") == 0)
 		return -ENOTCONN;
-	folder = strndup(path, last == path ? 1 : (size_t)(last - path));
-	parent = folder ? realpath(folder, NULL) : NULL;
-	if (!parent)
-		return folder ? -errno : -ENOMEM;
-	return asprintf(ret_path, "%s%s", strcmp(parent, "/") == 0 ? "" : parent, last) < 0
+	if ((size_t)(last - path) >= sizeof(folder))
+		return -ENAMETOOLONG;
+	(void)snprintf(folder, sizeof(folder), "%.*s/", (int)(last - path), path);
+	if (!realpath(folder, real_folder))
+		return -errno;
+	return asprintf(ret_path, "%s%s", strcmp(real_folder, "/") == 0 ? "" : real_folder, last) <
+	                       0
 	               ? -ENOMEM
 	               : 0;
 }

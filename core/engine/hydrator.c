@@ -104,6 +104,8 @@ int hydrator_start(struct image *img)
 	int r = pthread_create(&img->hydrator.thread, NULL, run, img);
 
 	img->hydrator.started = r == 0;
+	if (r == 0)
+		(void)pthread_setname_np(img->hydrator.thread, "clonefs-hydrate");
 	return -r;
 }
 

@@ -129,8 +129,8 @@ static void ask(struct image *img, uint64_t offset, uint64_t length) CF_IMAGE_LO
 		inflight_settle_range_locked(img, offset, offset + length, true);
 }
 
-/* Places the parts that are nowhere; false: the request has ended. */
-static bool place_parts(struct image *img, struct image_request *req) CF_IMAGE_LOCKED
+/* Places the parts that are nowhere, and asks for what they miss. */
+static void place_parts(struct image *img, struct image_request *req) CF_IMAGE_LOCKED
 {
 	uint64_t now_ns = clock_monotonic_ns();
 	uint64_t from = UINT64_MAX;
@@ -156,7 +156,6 @@ static bool place_parts(struct image *img, struct image_request *req) CF_IMAGE_L
 		ask(img, from, to - from);
 		fetch_dispatch_locked(img, now_ns);
 	}
-	return !req->ended;
 }
 
 /* ---- local parts ---- */
@@ -238,7 +237,7 @@ void read_local_parts_locked(struct image *img, struct image_request *req)
 			request_end_locked(img, req, r);
 		else
 			local_read(img, req, first, nr, epoch == atomic_load(&img->epoch));
-		(void)place_parts(img, req);
+		place_parts(img, req);
 	}
 	req->local_busy = false;
 	request_release_locked(img, req);
@@ -281,7 +280,8 @@ struct image_request *image_read(struct image *img, uint64_t offset, size_t leng
 	image_lock(img);
 	req->local_busy = true;
 	request_hold_locked(img, req);
-	if (place_parts(img, req))
+	place_parts(img, req);
+	if (!req->error)
 		readahead_read_locked(img, offset, length);
 	read_local_parts_locked(img, req);
 	image_unlock(img);

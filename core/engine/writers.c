@@ -220,6 +220,7 @@ int writers_start(struct image *img)
 
 		if (r)
 			return -r;
+		(void)pthread_setname_np(writers->threads[writers->nr_threads], "clonefs-write");
 		writers->nr_threads++;
 	}
 	return 0;

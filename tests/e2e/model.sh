@@ -2,6 +2,8 @@
 # 100,000 random reads, writes, punches, zero-ranges, mappings and fsyncs by eight threads, against a
 # model in memory, with kill -9 and a new mount every few thousand: every byte is the last fsynced
 # one or newer. Several region sizes, odd image sizes, during hydration.
+#
+# OPERATIONS, SEED and MODEL_OPTIONS (model_io's) from the environment, to look closer.
 . "$(dirname "$0")/lib.sh"
 
 require_clonefs
@@ -35,9 +37,10 @@ run_model() {
 	make_image "$T/www/$name.raw" "$size" "$SEED"
 	write_crash_scripts "$T/$name" "$options" "$URL/$name.raw"
 	mount_clonefs "$URL/$name.raw" "$T/$name" "$options"
+	# shellcheck disable=SC2086 # several words
 	"$MODEL_IO" --image "$T/$name/$name.raw" --begin "$T/www/$name.raw" --save "$T/expected" \
 		--operations "$operations" --crash-every "$((operations / 8))" --seed "$SEED" \
-		--region-size "${region_size%%,*}" --kill "$T/kill" --mount "$T/mount" ||
+		--region-size "${region_size%%,*}" ${MODEL_OPTIONS:-} --kill "$T/kill" --mount "$T/mount" ||
 		fail "$name: the image is not what the model says (SEED=$SEED)"
 	"$CLONECTL" resume "$T/$name"
 	wait_hydrated "$T/$name"

@@ -64,7 +64,7 @@ umount_clonefs "$T/stalls"
 server_control '{"release":true}' >/dev/null
 
 say "the deadline, and the way back"
-mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,timeout=1s
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,timeout=5s
 assert_same_range "$(image_of)" "$T/www/disk.raw" 0 65536
 server_fault status '"status":503'
 status=0
@@ -88,7 +88,7 @@ assert_same_file "$(image_of)" "$T/www/disk.raw"
 umount_clonefs
 
 say "on_source_error=wait outlasts it"
-mount_clonefs "$URL/disk.raw" "$T/waits" no_hydration,timeout=1s,on_source_error=wait
+mount_clonefs "$URL/disk.raw" "$T/waits" no_hydration,timeout=5s,on_source_error=wait
 server_mark
 server_fault status '"status":503'
 cmp -n 100000 -i 2000000 "$T/waits/disk.raw" "$T/www/disk.raw" &

@@ -114,6 +114,8 @@ static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, 
 	if (!bytes)
 		abort();
 	job->resumed = false;
+	/* Counted before they are told: whoever is answered by them may ask. */
+	ms->nr_bytes += length;
 	cf_unlock(&ms->lock);
 	if (delay)
 		(void)usleep(delay);
@@ -122,10 +124,9 @@ static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, 
 	memset(bytes, 0xEE, length);
 	free(bytes);
 	cf_lock(&ms->lock);
-	if (taken) {
-		ms->nr_bytes += length;
+	if (taken)
 		return true;
-	}
+	ms->nr_bytes -= length;
 	ms->nr_held++;
 	cf_cond_broadcast(&ms->changed);
 	while (!job->resumed && !job->cancelled && !ms->stop)
