@@ -190,7 +190,7 @@ static int start(struct daemon *d, int signal_fd, struct cf_error *err)
 {
 	int r;
 
-	r = mount_place_find(d->options->mountpoint, &d->place, err);
+	r = mount_place_find(d->options->mountpoint, d->options->fake, &d->place, err);
 	if (r < 0)
 		return r;
 	r = clone_open(d->options, d->place.path, &d->clone, err);

@@ -153,8 +153,7 @@ struct stream {
 	uint64_t ahead; /* behind the last byte asked for */
 	unsigned int nr_reads;
 	uint64_t used; /* counts up: the least recently used one is replaced */
-	/* A hit that contains this byte moves the stream on; UINT64_MAX: none. Read without lock.
-	 */
+	/* A hit with this byte moves the stream on; UINT64_MAX: none. Read without lock. */
 	_Atomic uint64_t trigger;
 };
 

@@ -233,7 +233,8 @@ enum image_hydration hydrator_state_locked(struct image *img, char *reason, size
 	if (hydrator->off)
 		return say(reason, size, HYDRATION_STOPPED, "the clone is closing", "");
 	if (hydrator->paused)
-		return say(reason, size, HYDRATION_PAUSED, "hydration is paused", "");
+		return say(reason, size, HYDRATION_PAUSED,
+		           "nothing is fetched in the background until it is resumed", "");
 	if (!img->settings.hydration_threshold)
 		return say(reason, size, HYDRATION_PAUSED, "hydration_threshold is 0", "");
 	if (hydrator->no_space)

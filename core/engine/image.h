@@ -177,6 +177,7 @@ struct image_status {
 	enum image_hydration hydration;
 	char reason[256]; /* one sentence; "": running or done */
 	enum image_source_state source_state;
+	bool paused; /* background is switched off, by image_pause() or params.no_hydration */
 	bool modified;
 	uint64_t regions_total;
 	uint64_t regions_hydrated;     /* live */

@@ -123,8 +123,7 @@ struct source_ops {
 	 */
 	void (*resume)(struct source *source, struct source_request *req);
 	void (*configure)(struct source *source, const struct source_limits *limits);
-	/* Cancels what is left; when it returns all done() have been called and threads are gone.
-	 */
+	/* Cancels what is left; all done() have been called and threads are gone then. */
 	void (*close)(struct source *source);
 };
 
