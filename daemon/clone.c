@@ -151,6 +151,7 @@ static int judge_probe(struct clone *clone, const struct options *options, int p
 static int resume(struct clone *clone, const struct options *options, struct cf_error *err)
 {
 	struct source_probe probe = {.head = NULL};
+	bool has_head;
 	int r;
 
 	r = state_open(clone->state, err);
@@ -164,13 +165,16 @@ static int resume(struct clone *clone, const struct options *options, struct cf_
 	r = open_source(clone, options, err);
 	if (r < 0)
 		return r;
+	has_head = metadata_is_region_hydrated(state_metadata(clone->state), 0);
+	clone->source->probe_length = has_head ? 1 : 0;
 	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
 	r = judge_probe(clone, options, r, &probe, err);
 	if (r == 0)
 		warn_about_size(clone, state_config(clone->state)->source.size);
 	if (r == 0 && clone->source_state == SOURCE_STATE_OK) {
 		warn_about_identity(clone, &probe);
-		keep_head(clone, &probe);
+		if (!has_head)
+			keep_head(clone, &probe);
 	}
 	free(probe.head);
 	return r;

@@ -62,8 +62,11 @@ void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Backoffs are over: the source is back. */
 void fetch_hurry_locked(struct image *img) CF_IMAGE_LOCKED;
 
-/* The budget has room again, or a stalled fetch became foreground. */
+/* The budget may have room again, or a stalled fetch became foreground. */
 void fetch_resume_stalled_locked(struct image *img) CF_IMAGE_LOCKED;
+
+/* Buffers of a request went back: what waits for room, stalled or queued, may go on. */
+void fetch_room_again_locked(struct image *img) CF_IMAGE_LOCKED;
 
 /* No fetch is left. */
 bool fetch_is_idle_locked(const struct image *img) CF_IMAGE_LOCKED;

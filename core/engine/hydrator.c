@@ -159,7 +159,7 @@ void hydrator_no_space_locked(struct image *img, int error)
 	hydrator_wake_locked(img);
 }
 
-void hydrator_stored_locked(struct image *img)
+void hydrator_took_data_locked(struct image *img)
 {
 	if (!img->hydrator.no_space)
 		return;

@@ -160,6 +160,7 @@ void image_resume(struct image *img);
  * not torn: it ends as it ends. Harmless after done(). done() may run on this thread.
  */
 void image_request_cancel(struct image *img, struct image_request *req, int error);
+/* NULL is allowed. */
 void image_request_put(struct image_request *req);
 
 /* SEEK_DATA or SEEK_HOLE from @offset: *ret_offset, or -ENXIO. Local only. */

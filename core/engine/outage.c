@@ -108,6 +108,8 @@ void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns)
 void outage_probe_over_locked(struct image *img)
 {
 	img->outage.probing = false;
+	/* When the next one is due is the hydrator's to know. */
+	hydrator_wake_locked(img);
 }
 
 void outage_probe_answered_locked(struct image *img, uint64_t now_ns)
@@ -149,10 +151,20 @@ static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
 	fetch_cancel_all_locked(img, true);
 }
 
-/* Bytes that we do not take, or that wait for the local disk, are no silence of the source. */
-static bool is_held_by_us(const struct image *img)
+/*
+ * Bytes for somebody who waits that we do not take, or that wait for the local disk, are no silence
+ * of the source. What nobody waits for may stand still for as long as those who wait need the room.
+ */
+static bool is_held_by_us(struct image *img) CF_IMAGE_LOCKED
 {
-	return img->fetches.nr_stalled || img->writers.nr_busy;
+	bool held = img->writers.nr_busy > 0;
+
+	list_for_each (link, &img->fetches.running) {
+		const struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		held = held || (fetch->stalled && fetch->joined);
+	}
+	return held;
 }
 
 /* The oldest request that waits for the source; NULL: none. */
@@ -195,7 +207,8 @@ static uint64_t check_probe(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 	              (img->outage.state == SOURCE_STATE_UNREACHABLE &&
 	               hydrator_wants_source_locked(img));
 
-	if (!wanted || img->outage.probing || !img->source)
+	/* What is queued while the image stops is never sent: image_stop() would wait for it. */
+	if (!wanted || img->outage.probing || !img->source || img->stopping)
 		return NEVER_NS;
 	if (now_ns < img->outage.next_probe_ns)
 		return img->outage.next_probe_ns;
