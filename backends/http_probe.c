@@ -168,11 +168,11 @@ static int probe_result(struct http_probe *probe, bool timed_out, uint64_t timeo
 	return cf_error_set(err, outcome->error.code, "%s: %s", shown, outcome->error.text);
 }
 
-int http_probe_run(struct http_loop *loop, const char *shown, uint64_t timeout_ms,
+int http_probe_run(struct http_loop *loop, const char *shown, size_t length, uint64_t timeout_ms,
                    struct source_probe *ret, struct cf_error *err)
 {
 	struct http_probe *probe = calloc(1, sizeof(*probe));
-	unsigned char *head = malloc(SOURCE_HEAD_MAX);
+	unsigned char *head = malloc(length);
 	bool timed_out;
 	int r;
 
@@ -182,7 +182,7 @@ int http_probe_run(struct http_loop *loop, const char *shown, uint64_t timeout_m
 		return cf_error_set(err, -ENOMEM, "%s: there is no memory", shown);
 	}
 	probe->req = (struct source_request){
-	        .length = SOURCE_HEAD_MAX,
+	        .length = length,
 	        .class = SOURCE_FOREGROUND,
 	        .sink = &probe_sink,
 	};

@@ -81,7 +81,7 @@ static void get_status(void *user, struct control_status *ret_status)
 	status->api_version = CONTROL_API_VERSION;
 	status->read_only = d->options->read_only;
 	status->modified = image.modified;
-	status->no_hydration = image.hydration == HYDRATION_PAUSED;
+	status->no_hydration = image.paused;
 	status->no_discard_passdown = d->options->no_discard_passdown;
 	get_settings(d, &status->settings);
 }

@@ -21,7 +21,7 @@ struct option_spec;
 typedef int option_store_fn(struct options *o, const struct option_spec *spec, const char *value,
                             struct cf_error *err);
 
-enum option_value { VALUE_NONE, VALUE_NEEDED };
+enum option_value { VALUE_NONE, VALUE_NEEDED, VALUE_OPTIONAL };
 
 struct option_spec {
 	const char *name;
@@ -206,7 +206,8 @@ static const struct option_spec option_specs[] = {
         {"defaults", VALUE_NONE, NULL, 0},
         {"auto", VALUE_NONE, NULL, 0},
         {"noauto", VALUE_NONE, NULL, 0},
-        {"user", VALUE_NONE, NULL, 0},
+        /* mount(8) hands on who mounted, as user=NAME. */
+        {"user", VALUE_OPTIONAL, NULL, 0},
         {"nouser", VALUE_NONE, NULL, 0},
         {"users", VALUE_NONE, NULL, 0},
         {"owner", VALUE_NONE, NULL, 0},

@@ -31,9 +31,11 @@ int signals_open(int *ret_fd, struct cf_error *err)
 	return 0;
 }
 
-bool signals_take(int fd)
+const char *signals_take(int fd)
 {
 	struct signalfd_siginfo info;
 
-	return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return NULL;
+	return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
 }

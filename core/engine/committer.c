@@ -96,6 +96,15 @@ static void tell_milestones(struct image *img) CF_IMAGE_LOCKED
 		events_push_locked(img, IMAGE_EVENT_MILESTONE, ++img->committer.percent, "%s", "");
 }
 
+/* May wait for pages that readers of a silent source hold: nobody waits for this thread then. */
+static void invalidate(struct image *img) CF_IMAGE_LOCKED
+{
+	image_unlock(img);
+	if (img->callbacks.invalidate)
+		img->callbacks.invalidate(img->callbacks_user);
+	image_lock(img);
+}
+
 /* One commit for @tickets; the lock is let go meanwhile. */
 static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 {
@@ -120,6 +129,8 @@ static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 		request_end_locked(img, req, r < 0 ? -EIO : 0);
 		request_release_locked(img, req);
 	}
+	if (r < 0)
+		invalidate(img);
 }
 
 static void take_tickets(struct image *img, struct list *tickets) CF_IMAGE_LOCKED

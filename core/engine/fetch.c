@@ -134,6 +134,19 @@ bool fetch_touches_region_locked(const struct image *img, uint64_t region)
 	                          geometry_region_end(&img->geo, region)) > 0;
 }
 
+uint64_t fetch_running_since_locked(const struct image *img)
+{
+	uint64_t since_ns = NEVER_NS;
+
+	list_for_each (link, &img->fetches.running) {
+		const struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (!fetch->is_probe && !fetch->cancelled)
+			since_ns = min_u64(since_ns, fetch->submitted_ns);
+	}
+	return since_ns;
+}
+
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch)
 {
 	if (fetch->is_probe)
@@ -273,6 +286,12 @@ static bool budget_allows(struct image *img, enum source_class class) CF_IMAGE_L
 	       budget_has_room_locked(&img->budget, use, img->budget.piece_size);
 }
 
+static bool may_send(struct image *img, enum source_class class) CF_IMAGE_LOCKED
+{
+	return img->fetches.nr_queued[class] && fetch_has_slot_locked(img, class) &&
+	       budget_allows(img, class);
+}
+
 /* The first fetch of @class that may go now; *@next_ns: when another one may. */
 static struct fetch *next_ready(struct image *img, enum source_class class, uint64_t now_ns,
                                 uint64_t *next_ns) CF_IMAGE_LOCKED
@@ -287,25 +306,34 @@ static struct fetch *next_ready(struct image *img, enum source_class class, uint
 	return NULL;
 }
 
+static struct fetch *next_to_send(struct image *img, uint64_t now_ns,
+                                  uint64_t *next_ns) CF_IMAGE_LOCKED
+{
+	struct fetch *fetch = NULL;
+
+	for (int i = 0; i < FETCH_NR_CLASSES && !fetch; i++) {
+		enum source_class class = (enum source_class)i;
+
+		if (may_send(img, class))
+			fetch = next_ready(img, class, now_ns, next_ns);
+	}
+	return fetch;
+}
+
 uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns)
 {
 	uint64_t next_ns = NEVER_NS;
+	struct fetch *fetch;
 
 	if (!img->source || img->stopping)
 		return NEVER_NS;
-	if (now_ns < img->fetches.hold_until_ns)
+	if (now_ns < img->fetches.hold_until_ns) {
+		hydrator_wake_before_locked(img, img->fetches.hold_until_ns);
 		return img->fetches.hold_until_ns;
-	for (int i = 0; i < FETCH_NR_CLASSES; i++) {
-		enum source_class class = (enum source_class)i;
-
-		while (fetch_has_slot_locked(img, class) && budget_allows(img, class)) {
-			struct fetch *fetch = next_ready(img, class, now_ns, &next_ns);
-
-			if (!fetch)
-				break;
-			start(img, fetch, now_ns);
-		}
 	}
+	/* From the first class on each time: one that turns out to be over may ask for more. */
+	while ((fetch = next_to_send(img, now_ns, &next_ns)))
+		start(img, fetch, now_ns);
 	hydrator_wake_before_locked(img, next_ns);
 	return next_ns;
 }
@@ -329,6 +357,13 @@ void fetch_resume_stalled_locked(struct image *img)
 		img->fetches.nr_stalled--;
 		source_resume(img->source, &fetch->req);
 	}
+}
+
+void fetch_room_again_locked(struct image *img)
+{
+	fetch_resume_stalled_locked(img);
+	if (may_send(img, SOURCE_READAHEAD) || may_send(img, SOURCE_BACKGROUND))
+		hydrator_wake_locked(img);
 }
 
 /* ---- ending ---- */

@@ -41,6 +41,8 @@ bool fetch_has_slot_locked(const struct image *img, enum source_class class) CF_
 /* How many fetches bring bytes of [from, to), now or later. */
 unsigned int fetch_count_locked(const struct image *img, uint64_t from,
                                 uint64_t to) CF_IMAGE_LOCKED;
+/* When the oldest attempt that runs was sent, probes left out; NEVER_NS: none runs. */
+uint64_t fetch_running_since_locked(const struct image *img) CF_IMAGE_LOCKED;
 bool fetch_touches_region_locked(const struct image *img, uint64_t region) CF_IMAGE_LOCKED;
 
 /* Puts a fetch that ended back into the queue, to go on at its position. */
@@ -62,8 +64,11 @@ void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Backoffs are over: the source is back. */
 void fetch_hurry_locked(struct image *img) CF_IMAGE_LOCKED;
 
-/* The budget has room again, or a stalled fetch became foreground. */
+/* The budget may have room again, or a stalled fetch became foreground. */
 void fetch_resume_stalled_locked(struct image *img) CF_IMAGE_LOCKED;
+
+/* Buffers of a request went back: what waits for room, stalled or queued, may go on. */
+void fetch_room_again_locked(struct image *img) CF_IMAGE_LOCKED;
 
 /* No fetch is left. */
 bool fetch_is_idle_locked(const struct image *img) CF_IMAGE_LOCKED;

@@ -100,7 +100,8 @@ struct image_params {
 	struct metadata *metadata;    /* borrowed; the image is its only user until close */
 	struct block_io *destination; /* borrowed */
 	struct source *source; /* borrowed; pinned already. NULL: none can be had (offline) */
-	enum image_source_state source_state; /* what the probe at mount found */
+	/* What the probe at mount found. Its beginning is no event: whoever opens has seen it. */
+	enum image_source_state source_state;
 	struct image_settings settings;
 	bool no_hydration; /* begin paused */
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */
@@ -159,6 +160,7 @@ void image_resume(struct image *img);
  * not torn: it ends as it ends. Harmless after done(). done() may run on this thread.
  */
 void image_request_cancel(struct image *img, struct image_request *req, int error);
+/* NULL is allowed. */
 void image_request_put(struct image_request *req);
 
 /* SEEK_DATA or SEEK_HOLE from @offset: *ret_offset, or -ENXIO. Local only. */
@@ -176,6 +178,7 @@ struct image_status {
 	enum image_hydration hydration;
 	char reason[256]; /* one sentence; "": running or done */
 	enum image_source_state source_state;
+	bool paused; /* background is switched off, by image_pause() or params.no_hydration */
 	bool modified;
 	uint64_t regions_total;
 	uint64_t regions_hydrated;     /* live */

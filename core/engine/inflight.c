@@ -402,7 +402,6 @@ void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
 static void entry_hydrated(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
 {
 	if (image_mode(img) == IMAGE_RW && metadata_set_region(img->metadata, entry->region) == 0) {
-		hydrator_stored_locked(img);
 		inflight_remove_hydrated_locked(img, entry);
 		return;
 	}

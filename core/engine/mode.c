@@ -77,7 +77,8 @@ static void tell(struct image *img) CF_IMAGE_LOCKED
 	uint64_t nr_lost = written_count(&img->written);
 	char ranges[RANGES_MAX];
 
-	events_push_locked(img, IMAGE_EVENT_MODE, IMAGE_RO, "%s", img->mode_why);
+	if (image_mode(img) == IMAGE_RO)
+		events_push_locked(img, IMAGE_EVENT_MODE, IMAGE_RO, "%s", img->mode_why);
 	if (nr_lost)
 		events_push_locked(img, IMAGE_EVENT_LOST, nr_lost, "%s",
 		                   written_describe(&img->written, ranges, sizeof(ranges)));
@@ -126,8 +127,6 @@ void mode_commit_failed(struct image *img, const char *what, bool data_is_safe,
 	cf_cond_broadcast(&img->changed);
 	image_unlock(img);
 	log_error("%s; the clone is %s now: %s", what, image_mode_name(image_mode(img)), err->text);
-	if (img->callbacks.invalidate)
-		img->callbacks.invalidate(img->callbacks_user);
 }
 
 int mode_mark_written(struct image *img, uint64_t first, uint64_t nr, uint64_t first_whole,
@@ -148,7 +147,8 @@ int mode_mark_written(struct image *img, uint64_t first, uint64_t nr, uint64_t f
 
 bool mode_is_lost(const struct image *img, uint64_t first, uint64_t nr)
 {
-	return image_mode(img) != IMAGE_RW && written_test(&img->written, first, nr);
+	/* In mode fail nothing is read, and a commit that still runs may empty the sets. */
+	return image_mode(img) == IMAGE_RO && written_test(&img->written, first, nr);
 }
 
 void mode_wait_reload_locked(struct image *img)

@@ -129,8 +129,7 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 		uint64_t to = min_u64(stream->ahead + length, target);
 		uint64_t wanted;
 
-		/* Whole requests only, except at the end: small leftovers wait for the next time.
-		 */
+		/* Whole requests only, except at the end: leftovers wait for the next time. */
 		if (to - stream->ahead < length && to < img->geo.size &&
 		    stream->ahead > stream->next)
 			break;

@@ -27,7 +27,7 @@ static void release_buffers_locked(struct image *img, struct image_request *req)
 	budget_release_locked(&img->budget, BUDGET_WRITE, req->charged_write);
 	req->charged_reply = 0;
 	req->charged_write = 0;
-	fetch_resume_stalled_locked(img);
+	fetch_room_again_locked(img);
 }
 
 void request_hold_locked(struct image *img, struct image_request *req)
@@ -114,7 +114,7 @@ struct image_request *request_new(struct image *img, enum request_kind kind, uin
 
 void image_request_put(struct image_request *req)
 {
-	if (atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) == 1)
+	if (req && atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) == 1)
 		free(req);
 }
 

@@ -123,8 +123,7 @@ struct source_ops {
 	 */
 	void (*resume)(struct source *source, struct source_request *req);
 	void (*configure)(struct source *source, const struct source_limits *limits);
-	/* Cancels what is left; when it returns all done() have been called and threads are gone.
-	 */
+	/* Cancels what is left; all done() have been called and threads are gone then. */
 	void (*close)(struct source *source);
 };
 
@@ -132,6 +131,9 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	char *shown; /* URL or path without secrets, for messages; owned by the backend */
+	/* How much of the head a probe asks for; 0: SOURCE_HEAD_MAX. Set before the probe: who has
+	 * the head already asks for one byte. */
+	size_t probe_length;
 };
 
 /* What callers use: the table's functions, with the contract checked. Close takes NULL. */

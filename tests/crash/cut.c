@@ -41,6 +41,7 @@ struct cut {
 	struct cut_figures *figures;
 	uint8_t *base[NR_DISKS]; /* owned: what is durable */
 	uint8_t *work[NR_DISKS]; /* owned: the state; equal to base between two states */
+	uint64_t every;          /* one interval in so many is looked at */
 	size_t *pending;         /* owned: records that no sync covers, in order */
 	size_t nr_pending;
 
@@ -283,7 +284,8 @@ static void take_sync(struct cut *cut, const struct record *sync)
 	for (size_t i = 0; i < cut->nr_pending; i++) {
 		const struct record *record = doubtful(cut, i);
 
-		if (record->disk == sync->disk && cut->pending[i] < sync->nr_before) {
+		if (record->disk == sync->disk && cut->pending[i] < sync->nr_before &&
+		    !record->doubtful) {
 			apply(cut->base, record, 0, record->length);
 			apply(cut->work, record, 0, record->length);
 		} else {
@@ -312,17 +314,18 @@ static void walk(struct cut *cut)
 			cut->pending[cut->nr_pending++] = i;
 			continue;
 		}
-		cut_interval(cut, begin, record->time);
+		if (random_below(&cut->world->random, cut->every) == 0)
+			cut_interval(cut, begin, record->time);
 		take_sync(cut, record);
 		begin = record->time;
 	}
 	cut_interval(cut, begin, disks->time + 1);
 }
 
-void cut_everywhere(struct world *world, struct cut_figures *figures)
+void cut_here_and_there(struct world *world, uint64_t every, struct cut_figures *figures)
 {
 	struct cut_figures own = {0};
-	struct cut cut = {.world = world, .figures = &own};
+	struct cut cut = {.world = world, .figures = &own, .every = every};
 
 	for (int i = 0; i < NR_DISKS; i++) {
 		const struct disk *disk = &world->disks.disk[i];
@@ -349,4 +352,9 @@ void cut_everywhere(struct world *world, struct cut_figures *figures)
 	free(cut.high);
 	figures->nr_states += own.nr_states;
 	figures->nr_cuts += own.nr_cuts;
+}
+
+void cut_everywhere(struct world *world, struct cut_figures *figures)
+{
+	cut_here_and_there(world, 1, figures);
 }

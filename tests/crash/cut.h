@@ -22,5 +22,7 @@ struct cut_figures {
  * is what the world goes on with.
  */
 void cut_everywhere(struct world *world, struct cut_figures *figures);
+/* The same for the last interval and for one in @every of the others. */
+void cut_here_and_there(struct world *world, uint64_t every, struct cut_figures *figures);
 
 #endif

@@ -69,6 +69,7 @@ void disks_settle(struct disks *disks)
 	forget_records(disks);
 	disks->killed = false;
 	disks->kill_in = NEVER_KILLED;
+	disks->fault = (struct disk_fault){0};
 }
 
 uint64_t disks_tick(struct disks *disks)
@@ -180,11 +181,32 @@ static bool is_killed_now(struct disks *disks)
 	return true;
 }
 
+/* 0, or how this operation fails. */
+static int fault(const struct handle *handle, enum disk_operation operation)
+{
+	struct disk_fault *fault = &handle->disks->fault;
+
+	if (!fault->in || !(fault->operations[handle->number] & operation))
+		return 0;
+	if (fault->in > 1) {
+		fault->in--;
+		return 0;
+	}
+	if (!fault->forever)
+		fault->in = 0;
+	fault->nr_failed++;
+	fault->metadata_failed |= handle->number == METADATA;
+	return fault->code;
+}
+
 static int io_pread(struct block_io *io, void *buf, size_t length, uint64_t offset)
 {
 	const struct disk *disk = &of(io)->disks->disk[of(io)->number];
 	uint8_t *to = buf;
+	int r = fault(of(io), DISK_READ);
 
+	if (r < 0)
+		return r;
 	if (offset > disk->size || length > disk->size - offset)
 		return -ENODATA;
 	while (length) {
@@ -204,10 +226,11 @@ static int io_pread(struct block_io *io, void *buf, size_t length, uint64_t offs
 	return 0;
 }
 
-/* @data: NULL for zeros. */
+/* @data: NULL for zeros. A write that fails has written half of its sectors. */
 static int do_change(struct block_io *io, const uint8_t *data, uint64_t length, uint64_t offset)
 {
 	struct disks *disks = of(io)->disks;
+	int r;
 
 	if (offset > io->size || length > io->size - offset)
 		return -ENOSPC;
@@ -223,9 +246,12 @@ static int do_change(struct block_io *io, const uint8_t *data, uint64_t length, 
 		change(disks, of(io)->number, data, offset, end > offset ? end - offset : 0);
 		return -EIO;
 	}
+	r = fault(of(io), data ? DISK_WRITE : DISK_PUNCH);
+	if (r < 0)
+		length = length / SECTOR / 2 * SECTOR;
 	change(disks, of(io)->number, data, offset, length);
 	schedule_yield_one_in(2);
-	return 0;
+	return r;
 }
 
 static int io_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
@@ -257,18 +283,42 @@ static int io_zero(struct block_io *io, uint64_t offset, uint64_t length)
 	return of(io)->disks->cannot_zero ? -EOPNOTSUPP : do_change(io, NULL, length, offset);
 }
 
+/* Of the disk's first @nr_before records, those that are not durable yet are now (or never). */
+static void mark_synced(struct disks *disks, enum disk_number number, size_t nr_before, bool good)
+{
+	for (size_t i = 0; i < nr_before; i++) {
+		struct record *record = &disks->records[i];
+
+		if (record->kind != RECORD_WRITE || record->disk != number || record->covered ||
+		    record->doubtful)
+			continue;
+		record->covered = good;
+		record->doubtful = !good;
+	}
+}
+
 static int io_sync(struct block_io *io)
 {
 	struct disks *disks = of(io)->disks;
+	enum disk_number number = of(io)->number;
 	size_t nr_before = disks->nr_records;
+	uint64_t begun = disks_tick(disks);
+	int r;
 
 	if (random_one_in(&disks->random, SYNC_ONE_IN))
 		schedule_sleep_ns(random_below(&disks->random, SYNC_NS));
 	if (disks->killed || is_killed_now(disks))
 		return -EIO;
-	add_record(disks, RECORD_SYNC, of(io)->number)->nr_before = nr_before;
+	r = fault(of(io), DISK_SYNC);
+	mark_synced(disks, number, r < 0 ? disks->nr_records : nr_before, r == 0);
+	if (r == 0)
+		add_record(disks, RECORD_SYNC, number)->nr_before = nr_before;
+	if (number == DESTINATION && r < 0 && !disks->fault.sync_begun)
+		disks->fault.sync_begun = begun;
+	else if (number == DESTINATION && r == 0)
+		disks->fault.sync_was_good = disks_tick(disks);
 	schedule_yield_one_in(2);
-	return 0;
+	return r;
 }
 
 static int io_allocate(struct block_io *io, uint64_t offset, uint64_t length)

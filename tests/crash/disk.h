@@ -43,6 +43,20 @@ struct disk {
 	uint8_t *durable;  /* owned: what was on the disk when the record began */
 };
 
+/* Operations that can be told to fail. */
+enum disk_operation { DISK_READ = 1, DISK_WRITE = 2, DISK_PUNCH = 4, DISK_SYNC = 8 };
+
+struct disk_fault {
+	unsigned int operations[NR_DISKS]; /* enum disk_operation; which ones count */
+	uint64_t in;                       /* the in-th of them fails (1: the next); 0: none */
+	int code;                          /* with this errno, negative */
+	bool forever;                      /* and all that follow */
+	uint64_t nr_failed;
+	bool metadata_failed;   /* one of them was the metadata's */
+	uint64_t sync_begun;    /* of the destination, that failed; 0: none did */
+	uint64_t sync_was_good; /* of the destination: end of the last one that did not */
+};
+
 enum record_kind { RECORD_WRITE, RECORD_SYNC };
 
 struct record {
@@ -52,6 +66,8 @@ struct record {
 	uint64_t at;        /* a multiple of SECTOR */
 	uint64_t length;    /* of whole sectors, but at the disk's end */
 	uint64_t nr_before; /* RECORD_SYNC: how many records it makes durable (of its disk) */
+	bool covered;       /* RECORD_WRITE: a sync made it durable */
+	bool doubtful;      /* RECORD_WRITE: a sync of it failed, so none will ever do it */
 	uint8_t *data;      /* owned */
 };
 
@@ -64,6 +80,7 @@ struct disks {
 	uint64_t kill_in; /* operations until the process is killed; NEVER_KILLED */
 	bool killed;
 	bool cannot_punch, cannot_zero; /* the destination's file system does not know how */
+	struct disk_fault fault;
 	struct random random;
 };
 

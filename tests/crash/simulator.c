@@ -95,7 +95,7 @@ static void one_world(uint64_t seed, struct cut_figures *figures, bool verbose)
 		uint64_t nr_lives = 1 + random_below(&world->random, LIVES);
 
 		for (uint64_t life = 0; life < nr_lives; life++)
-			world_live(world);
+			(void)world_live(world);
 		if (verbose)
 			(void)printf("seed %" PRIu64 ": %zu records, %" PRIu64 " changes, %" PRIu64
 			             " reads, %" PRIu64 " fsyncs\n",

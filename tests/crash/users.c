@@ -25,6 +25,8 @@ struct user {
 /* One call that is waited for. */
 struct call {
 	struct world *world;
+	enum call_kind kind;
+	struct user_range range;
 	struct cf_mutex lock;
 	struct cf_cond changed;
 	bool done;
@@ -34,9 +36,12 @@ struct call {
 	uint8_t *to;
 };
 
-static void call_init(struct call *call, struct user *user, uint8_t *to)
+static void call_init(struct call *call, struct user *user, enum call_kind kind,
+                      const struct user_range *range, uint8_t *to)
 {
-	*call = (struct call){.world = user->world, .to = to};
+	*call = (struct call){.world = user->world, .kind = kind, .to = to};
+	if (range)
+		call->range = *range;
 	cf_mutex_init(&call->lock);
 	cf_cond_init(&call->changed);
 }
@@ -56,10 +61,23 @@ static void on_done(void *arg, int error, const void *data, size_t length)
 	cf_unlock(&call->lock);
 }
 
-/* True: the answer counts, and is 0. Another error than @tolerated without a kill is a finding. */
-static bool finish(struct user *user, struct call *call, struct image_request *req, int tolerated,
-                   const char *what)
+static bool is_tolerated(const struct user *user, const struct call *call)
 {
+	const struct world *world = user->world;
+
+	return world->tolerates &&
+	       world->tolerates(world, user->img, call->kind, &call->range, call->error);
+}
+
+/* True: the answer counts, and is 0. An error that nothing explains is a finding. */
+static bool finish(struct user *user, struct call *call, struct image_request *req, bool cancelled)
+{
+	static const char *const names[] = {
+	        [CALL_READ] = "a read",
+	        [CALL_CHANGE] = "a write, punch or zero-range",
+	        [CALL_FLUSH] = "an fsync or pause",
+	};
+
 	cf_lock(&call->lock);
 	while (!call->done)
 		cf_cond_wait(&call->changed, &call->lock);
@@ -68,25 +86,24 @@ static bool finish(struct user *user, struct call *call, struct image_request *r
 		image_request_put(req);
 	cf_cond_fini(&call->changed);
 	cf_mutex_fini(&call->lock);
-	if (call->valid && call->error && call->error != tolerated)
-		world_finding(user->world, "%s was answered with %s", what, strerror(-call->error));
+	if (call->valid && call->error && !(cancelled && call->error == -EINTR) &&
+	    !is_tolerated(user, call))
+		world_finding(user->world, "%s at %llu, %llu bytes, was answered with %s",
+		              names[call->kind], (unsigned long long)call->range.offset,
+		              (unsigned long long)call->range.length, strerror(-call->error));
 	return call->valid && call->error == 0;
 }
 
 /* ---- ranges ---- */
 
-struct range {
-	uint64_t offset, at, length;
-};
-
 /* Somewhere in the windows, whole regions or anything; not across the end of a window. */
-static struct range pick_range(struct user *user)
+static struct user_range pick_range(struct user *user)
 {
 	const struct world *world = user->world;
 	const struct disk *disk = &world->disks.disk[DESTINATION];
 	struct random *random = &user->random;
 	uint64_t region_size = world->plan.region_size;
-	struct range range;
+	struct user_range range;
 	uint64_t most;
 	uint64_t length;
 
@@ -100,7 +117,7 @@ static struct range pick_range(struct user *user)
 		range.offset -= skip;
 		range.at -= skip;
 		length = region_size * (1 + random_below(random, 3));
-	} else if (random_one_in(random, 2)) {
+	} else if (world->whole_sectors || random_one_in(random, 2)) {
 		uint64_t skip = range.offset % SECTOR;
 
 		range.offset -= skip;
@@ -113,15 +130,15 @@ static struct range pick_range(struct user *user)
 }
 
 /* A range nobody else changes; length 0: none was found. */
-static struct range take_range(struct user *user)
+static struct user_range take_range(struct user *user)
 {
 	for (int i = 0; i < 8; i++) {
-		struct range range = pick_range(user);
+		struct user_range range = pick_range(user);
 
 		if (model_take(&user->world->model, range.at, range.length))
 			return range;
 	}
-	return (struct range){0};
+	return (struct user_range){0};
 }
 
 static uint8_t *new_data(struct user *user, uint64_t length)
@@ -141,7 +158,7 @@ static uint8_t *new_data(struct user *user, uint64_t length)
 
 /* ---- reads ---- */
 
-static void check_read(struct world *world, const struct range *range, const uint8_t *bytes,
+static void check_read(struct world *world, const struct user_range *range, const uint8_t *bytes,
                        uint64_t begun, uint64_t ended)
 {
 	uint64_t done = 0;
@@ -169,12 +186,12 @@ static void check_read(struct world *world, const struct range *range, const uin
 	world->nr_reads++;
 }
 
-static void do_read(struct user *user, const struct range *range)
+static int do_read(struct user *user, const struct user_range *range)
 {
 	struct world *world = user->world;
 	uint8_t *buf = malloc(range->length);
 	uint64_t begun = disks_tick(&world->disks);
-	struct call call;
+	struct call call = {0};
 	int r;
 
 	if (!buf)
@@ -184,106 +201,132 @@ static void do_read(struct user *user, const struct range *range)
 		if (!world->disks.killed)
 			check_read(world, range, buf, begun, disks_tick(&world->disks));
 	} else {
-		call_init(&call, user, buf);
+		call_init(&call, user, CALL_READ, range, buf);
 		if (finish(user, &call,
-		           image_read(user->img, range->offset, range->length, on_done, &call), 0,
-		           "a read"))
+		           image_read(user->img, range->offset, range->length, on_done, &call),
+		           false))
 			check_read(world, range, buf, begun, call.acked);
 	}
 	free(buf);
+	return call.error;
 }
 
 static void op_read(struct user *user)
 {
-	struct range range = pick_range(user);
+	struct user_range range = pick_range(user);
 
-	do_read(user, &range);
+	(void)do_read(user, &range);
 }
 
 static void op_cancelled_read(struct user *user)
 {
-	struct range range = pick_range(user);
+	struct user_range range = pick_range(user);
 	struct image_request *req;
 	struct call call;
 	uint8_t *buf = malloc(range.length);
 
 	if (!buf)
 		abort();
-	call_init(&call, user, buf);
+	call_init(&call, user, CALL_READ, &range, buf);
 	req = image_read(user->img, range.offset, range.length, on_done, &call);
 	if (req)
 		image_request_cancel(user->img, req, -EINTR);
-	(void)finish(user, &call, req, -EINTR, "a cancelled read");
+	(void)finish(user, &call, req, true);
 	free(buf);
 }
 
 /* ---- changes ---- */
 
-static void op_write(struct user *user, bool cancel)
+static int do_write(struct user *user, const struct user_range *range, bool cancel)
 {
 	struct world *world = user->world;
-	struct range range = take_range(user);
+	uint8_t *data = new_data(user, range->length);
 	struct image_request *req;
 	struct call call;
-	uint8_t *data;
+
+	if (cancel) {
+		/* What it leaves is not known, until the same bytes are written again. */
+		model_begin(&world->model, range->at, range->length, data,
+		            disks_tick(&world->disks));
+		call_init(&call, user, CALL_CHANGE, range, NULL);
+		req = image_write(user->img, range->offset, data, range->length, on_done, &call);
+		if (req)
+			image_request_cancel(user->img, req, -EINTR);
+		(void)finish(user, &call, req, true);
+	}
+	model_begin(&world->model, range->at, range->length, data, disks_tick(&world->disks));
+	call_init(&call, user, CALL_CHANGE, range, NULL);
+	if (finish(user, &call,
+	           image_write(user->img, range->offset, data, range->length, on_done, &call),
+	           false)) {
+		model_ack(&world->model, range->at, range->length, call.acked);
+		world->nr_changes++;
+	}
+	free(data);
+	return call.error;
+}
+
+static int do_zeros(struct user *user, enum image_range_op op, const struct user_range *range)
+{
+	struct world *world = user->world;
+	struct call call;
+
+	model_begin(&world->model, range->at, range->length, NULL, disks_tick(&world->disks));
+	call_init(&call, user, CALL_CHANGE, range, NULL);
+	if (finish(user, &call,
+	           image_range(user->img, op, range->offset, range->length, on_done, &call),
+	           false)) {
+		model_ack(&world->model, range->at, range->length, call.acked);
+		world->nr_changes++;
+	}
+	return call.error;
+}
+
+static void op_write(struct user *user, bool cancel)
+{
+	struct user_range range = take_range(user);
 
 	if (!range.length)
 		return;
-	data = new_data(user, range.length);
-	if (cancel) {
-		/* What it leaves is not known, until the same bytes are written again. */
-		model_begin(&world->model, range.at, range.length, data, disks_tick(&world->disks));
-		call_init(&call, user, NULL);
-		req = image_write(user->img, range.offset, data, range.length, on_done, &call);
-		if (req)
-			image_request_cancel(user->img, req, -EINTR);
-		(void)finish(user, &call, req, -EINTR, "a cancelled write");
-	}
-	model_begin(&world->model, range.at, range.length, data, disks_tick(&world->disks));
-	call_init(&call, user, NULL);
-	if (finish(user, &call,
-	           image_write(user->img, range.offset, data, range.length, on_done, &call), 0,
-	           "a write")) {
-		model_ack(&world->model, range.at, range.length, call.acked);
-		world->nr_changes++;
-	}
-	model_give_back(&world->model, range.at, range.length);
-	free(data);
+	(void)do_write(user, &range, cancel);
+	model_give_back(&user->world->model, range.at, range.length);
 }
 
 static void op_zeros(struct user *user, enum image_range_op op)
 {
-	struct world *world = user->world;
-	struct range range = take_range(user);
-	struct call call;
+	struct user_range range = take_range(user);
 
 	if (!range.length)
 		return;
-	model_begin(&world->model, range.at, range.length, NULL, disks_tick(&world->disks));
-	call_init(&call, user, NULL);
-	if (finish(user, &call,
-	           image_range(user->img, op, range.offset, range.length, on_done, &call), 0,
-	           "a punch or zero-range")) {
-		model_ack(&world->model, range.at, range.length, call.acked);
-		world->nr_changes++;
-	}
-	model_give_back(&world->model, range.at, range.length);
+	(void)do_zeros(user, op, &range);
+	model_give_back(&user->world->model, range.at, range.length);
 }
 
-static void op_flush(struct user *user, bool pause)
+/* A pause promises nothing when the clone is read-only already. */
+static bool is_promise(struct user *user, bool pause)
+{
+	struct image_status status;
+
+	image_get_status(user->img, &status);
+	return !pause || status.mode == IMAGE_RW;
+}
+
+static int op_flush(struct user *user, bool pause)
 {
 	struct world *world = user->world;
 	uint64_t begun = disks_tick(&world->disks);
 	struct call call;
 
-	call_init(&call, user, NULL);
+	call_init(&call, user, CALL_FLUSH, NULL, NULL);
 	if (finish(user, &call,
 	           pause ? image_pause(user->img, on_done, &call)
 	                 : image_flush(user->img, on_done, &call),
-	           0, "an fsync or pause")) {
+	           false) &&
+	    is_promise(user, pause)) {
 		model_flushed(&world->model, begun, call.acked);
 		world->nr_flushes++;
 	}
+	return call.error;
 }
 
 static void op_source(struct user *user)
@@ -309,9 +352,9 @@ static void one_operation(struct user *user)
 	else if (dice < 71)
 		op_zeros(user, IMAGE_ZERO);
 	else if (dice < 85)
-		op_flush(user, false);
+		(void)op_flush(user, false);
 	else if (dice < 87)
-		op_flush(user, true);
+		(void)op_flush(user, true);
 	else if (dice < 90)
 		image_resume(user->img);
 	else if (dice < 93)
@@ -358,16 +401,31 @@ void users_read_all(struct world *world, struct image *img)
 
 	for (unsigned int i = 0; i < world->plan.nr_windows && !world->disks.killed; i++) {
 		const struct window *window = &world->plan.windows[i];
-		struct range range = {window->begin, at, window->end - window->begin};
+		struct user_range range = {window->begin, at, window->end - window->begin};
 
-		do_read(&user, &range);
+		(void)do_read(&user, &range);
 		at += range.length;
 	}
 }
 
-void users_flush(struct world *world, struct image *img)
+int users_flush(struct world *world, struct image *img)
 {
 	struct user user = {.world = world, .img = img};
 
-	op_flush(&user, false);
+	return op_flush(&user, false);
+}
+
+int users_read(struct world *world, struct image *img, const struct user_range *range)
+{
+	struct user user = {.world = world, .img = img};
+
+	return do_read(&user, range);
+}
+
+int users_change(struct world *world, struct image *img, const struct user_range *range, bool punch)
+{
+	struct user user = {.world = world, .img = img};
+
+	user.random = random_from(random_next(&world->random), range->at);
+	return punch ? do_zeros(&user, IMAGE_PUNCH, range) : do_write(&user, range, false);
 }

@@ -86,6 +86,18 @@ static void make_plan(struct plan *plan, struct random *random)
 	plan->cannot_zero = random_one_in(random, 3);
 	plan->nr_users = 1 + (unsigned int)random_below(random, 4);
 	plan->nr_operations = 10 + (unsigned int)random_below(random, 50) / plan->nr_users;
+	plan->kills = true;
+}
+
+static void make_small_plan(struct plan *plan, struct random *random)
+{
+	*plan = (struct plan){0};
+	plan_whole(plan, random, 4 * KIB << random_below(random, 2), 5, 12);
+	plan->nr_metadata_blocks = 12;
+	plan->hydration_threshold = random_below(random, 3);
+	plan->cannot_zero = random_one_in(random, 3);
+	plan->nr_users = 2;
+	plan->nr_operations = 12;
 }
 
 /* ---- contents ---- */
@@ -186,19 +198,30 @@ static void format(struct world *world)
 	disks_settle(&world->disks);
 }
 
-struct world *world_new(uint64_t seed)
+static struct world *make_world(uint64_t seed,
+                                void (*plan)(struct plan *plan, struct random *random))
 {
 	struct world *world = must(calloc(1, sizeof(*world)));
 
 	world->seed = seed;
 	world->random = random_from(seed, 0x301D);
-	make_plan(&world->plan, &world->random);
+	plan(&world->plan, &world->random);
 	world->geo = geometry_make(world->plan.size, world->plan.region_size);
 	make_disks(world);
 	make_source(world);
 	model_init(&world->model, world->source_bytes, world->disks.disk[DESTINATION].nr_bytes);
 	format(world);
 	return world;
+}
+
+struct world *world_new(uint64_t seed)
+{
+	return make_world(seed, make_plan);
+}
+
+struct world *world_new_small(uint64_t seed)
+{
+	return make_world(seed, make_small_plan);
 }
 
 void world_free(struct world *world)
@@ -265,13 +288,33 @@ struct opened {
 	struct image *img;
 };
 
-static void open_all(struct world *world, struct opened *opened)
+static void on_event(void *user, const struct image_event *event)
 {
-	struct metadata_params params = world_metadata_params(world);
-	struct cf_error err = {0};
-	struct image_params image = {
+	struct world *world = user;
+
+	if (event->kind == IMAGE_EVENT_MODE && event->value == IMAGE_RO)
+		world->told.nr_read_only++;
+	else if (event->kind == IMAGE_EVENT_MODE)
+		world->told.nr_failed++;
+	else if (event->kind == IMAGE_EVENT_LOST)
+		world->told.nr_lost++;
+	if (event->kind == IMAGE_EVENT_LOST)
+		world->told.nr_lost_regions = event->value;
+}
+
+static void on_invalidate(void *user)
+{
+	((struct world *)user)->told.nr_invalidated++;
+}
+
+static int open_image(struct world *world, struct opened *opened, struct cf_error *err)
+{
+	struct image_params params = {
 	        .size = world->plan.size,
 	        .region_size = world->plan.region_size,
+	        .metadata = opened->metadata,
+	        .destination = opened->destination,
+	        .source = memory_source_base(opened->source),
 	        .source_state = SOURCE_STATE_OK,
 	        .settings =
 	                {
@@ -282,18 +325,35 @@ static void open_all(struct world *world, struct opened *opened)
 	                        .on_source_error = ON_ERROR_EIO,
 	                },
 	        .no_discard_passdown = world->plan.no_discard_passdown,
+	        .callbacks = {.event = on_event, .invalidate = on_invalidate},
+	        .callbacks_user = world,
 	};
 
-	opened->source = memory_source_new(world->source, world->plan.size, SOURCE_THREADS);
-	opened->destination = disks_open(&world->disks, DESTINATION);
-	opened->metadata_io = disks_open(&world->disks, METADATA);
-	if (metadata_open(opened->metadata_io, &params, &opened->metadata, &err) < 0)
-		world_finding(world, "the metadata does not open: %s", err.text);
-	image.destination = opened->destination;
-	image.metadata = opened->metadata;
-	image.source = memory_source_base(opened->source);
-	if (image_open(&image, &opened->img, &err) < 0)
-		world_finding(world, "the image does not open: %s", err.text);
+	return image_open(&params, &opened->img, err);
+}
+
+/* False: it did not open, which something explains. */
+static bool open_all(struct world *world, struct opened *opened)
+{
+	struct metadata_params params = world_metadata_params(world);
+	struct cf_error err = {0};
+	int r;
+
+	*opened = (struct opened){
+	        .source = memory_source_new(world->source, world->plan.size, SOURCE_THREADS),
+	        .destination = disks_open(&world->disks, DESTINATION),
+	        .metadata_io = disks_open(&world->disks, METADATA),
+	};
+	r = metadata_open(opened->metadata_io, &params, &opened->metadata, &err);
+	if (r == 0)
+		r = open_image(world, opened, &err);
+	if (r == 0)
+		return true;
+	if (!world->tolerates_open || !world->tolerates_open(world))
+		world_finding(world, "the clone does not open: %s", err.text);
+	if (!err.text[0])
+		world_finding(world, "the clone does not open, and does not say why");
+	return false;
 }
 
 static void close_all(struct world *world, struct opened *opened)
@@ -302,10 +362,11 @@ static void close_all(struct world *world, struct opened *opened)
 	struct cf_error err = {0};
 	int r = image_close(opened->img, &err);
 
-	if (!world->disks.killed) {
-		if (r < 0)
+	if (!world->disks.killed && opened->img) {
+		if (r < 0 && !(world->tolerates_open && world->tolerates_open(world)))
 			world_finding(world, "the image does not close: %s", err.text);
-		model_flushed(&world->model, begun, disks_tick(&world->disks));
+		if (r == 0)
+			model_flushed(&world->model, begun, disks_tick(&world->disks));
 	}
 	metadata_close(opened->metadata);
 	memory_source_free(opened->source);
@@ -313,20 +374,30 @@ static void close_all(struct world *world, struct opened *opened)
 	block_io_close(opened->metadata_io);
 }
 
-void world_live(struct world *world)
+static void work(struct world *world, const struct opened *opened)
 {
-	struct opened opened;
-
-	schedule_begin(random_next(&world->random));
-	if (random_one_in(&world->random, 2))
-		world->disks.kill_in = 1 + random_below(&world->random, 150);
-	open_all(world, &opened);
 	/* What the life before left is looked at, or relied on. */
 	if (random_one_in(&world->random, 4))
-		users_read_all(world, opened.img);
+		users_read_all(world, opened->img);
 	if (random_one_in(&world->random, 4))
-		users_flush(world, opened.img);
-	users_work(world, opened.img, opened.source);
+		(void)users_flush(world, opened->img);
+	users_work(world, opened->img, opened->source);
+	if (world->examine)
+		world->examine(world, opened->img);
+}
+
+bool world_live(struct world *world)
+{
+	struct opened opened;
+	bool is_open;
+
+	memset(&world->told, 0, sizeof(world->told));
+	schedule_begin(random_next(&world->random));
+	if (world->plan.kills && random_one_in(&world->random, 2))
+		world->disks.kill_in = 1 + random_below(&world->random, 150);
+	is_open = open_all(world, &opened);
+	if (is_open)
+		work(world, &opened);
 	close_all(world, &opened);
 	schedule_end();
 	if (world->disks.killed)
@@ -334,6 +405,7 @@ void world_live(struct world *world)
 	world->disks.killed = false;
 	world->disks.kill_in = NEVER_KILLED;
 	world->life++;
+	return is_open;
 }
 
 void world_cut(struct world *world, const uint8_t *destination, const uint8_t *metadata)

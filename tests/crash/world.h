@@ -16,6 +16,9 @@
 #include "tests/crash/model.h"
 #include "tests/crash/random.h"
 
+struct image;
+struct user_range;
+
 /* What the seed decided about the clone. */
 struct plan {
 	uint64_t size, region_size;
@@ -26,6 +29,7 @@ struct plan {
 	bool no_discard_passdown;
 	bool cannot_punch, cannot_zero;
 	unsigned int nr_users, nr_operations;
+	bool kills;
 };
 
 struct world {
@@ -42,14 +46,30 @@ struct world {
 	        part; /* counts records: 0 from the garbage on, 1 after the first power cut.. */
 	unsigned int life; /* counts opens */
 
+	/*
+	 * For lives in which something fails (all NULL or false otherwise). May this call end with
+	 * this error (@kind: enum call_kind)? May an open? What is to be looked at before the end?
+	 */
+	bool whole_sectors; /* users change whole sectors only: what half a write left is known */
+	bool (*tolerates)(const struct world *world, struct image *img, int kind,
+	                  const struct user_range *range, int error);
+	bool (*tolerates_open)(const struct world *world);
+	void (*examine)(struct world *world, struct image *img);
+	struct {
+		unsigned int nr_read_only, nr_failed, nr_lost, nr_invalidated;
+		uint64_t nr_lost_regions;
+	} told; /* in this life */
+
 	uint64_t nr_changes, nr_reads, nr_flushes; /* acknowledged, for people */
 };
 
 struct world *world_new(uint64_t seed);
+/* A small one, in which killing is left to others. */
+struct world *world_new_small(uint64_t seed);
 void world_free(struct world *world);
 
-/* Opens, works, and ends: closed, or killed in the middle. */
-void world_live(struct world *world);
+/* Opens, works, and ends: closed, or killed in the middle. False: it could not be opened. */
+bool world_live(struct world *world);
 
 /* The power was cut: the disks hold @destination and @metadata (windows only), and nothing else is
  * known any more. */

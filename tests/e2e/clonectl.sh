@@ -101,6 +101,15 @@ assert_eq "$(status_field regions_committed)" "$(status_field regions_hydrated)"
 assert_eq "$(status_field modified)" true "modified after a write"
 exits 0 "$CLONECTL" set "$T/mnt" hydration_batch_size=4 timeout=7s
 assert_eq "$(status_field hydration_batch_size)" 4 "hydration_batch_size after set"
+exits 0 "$CLONECTL" dmsetup --noflush "$T/mnt"
+assert_contains "$TEXT" " 1 no_hydration 4 " "the dmsetup line of a paused clone"
+exits 0 "$CLONECTL" set "$T/mnt" hydration_threshold=0
+exits 0 "$CLONECTL" resume "$T/mnt"
+assert_eq "$(status_field hydration)" paused "hydration with a threshold of 0"
+exits 0 "$CLONECTL" dmsetup --noflush "$T/mnt"
+assert_contains "$TEXT" " 0 4 hydration_threshold 0 " "the dmsetup line with a threshold of 0"
+exits 0 "$CLONECTL" pause "$T/mnt"
+exits 0 "$CLONECTL" set "$T/mnt" hydration_threshold=1024
 exits 2 "$CLONECTL" set "$T/mnt" hydration_batch_size=many
 exits 2 "$CLONECTL" set "$T/mnt" no_such_setting=1
 

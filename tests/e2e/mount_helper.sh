@@ -60,7 +60,7 @@ wait_for 60 process_is_gone "$child"
 say "a mount with all that mount(8) may add"
 at_exit unmount_clone_at_exit "$T/mnt"
 "$MOUNT_CLONEFS" "$SOURCE" "$T/mnt" -s -n -v -N 1 -t clonefs -o \
-	"state_dir=\"$STATE\",defaults,rw,auto,noauto,user,nouser,users,owner,group,nofail,_netdev" \
+	"state_dir=\"$STATE\",defaults,rw,auto,noauto,user,user=jane,nouser,users,owner,group,nofail,_netdev" \
 	-o 'comment=a,x-systemd.automount,X-foo=1,noexec,noatime,no_such=1,no_hydration' \
 	2>"$T/logs/mount"
 assert_contains "$(cat "$T/logs/mount")" "'no_such'" "the warning about an unknown option with -s"

@@ -7,7 +7,10 @@ require_clonefs
 [[ $CLONEFS_E2E_ISOLATED = yes ]] || skip "needs a mount namespace of its own"
 need_program fusermount3 fuse3
 need_program setpriv util-linux
-make_image "$T/www/disk.raw" 32M 1
+make_image "$T/www/disk.raw" 16M 1
+# Long enough not to be read ahead to its end.
+truncate -s 128M "$T/www/disk.raw"
+touch -d '2020-09-13 12:26:40 UTC' "$T/www/disk.raw"
 cp "$T/www/disk.raw" "$T/expected"
 start_range_server
 

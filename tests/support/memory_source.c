@@ -19,7 +19,6 @@ struct job {
 	bool served; /* a thread has it */
 	bool cancelled;
 	bool resumed;
-	bool held;
 };
 
 struct plan {
@@ -93,13 +92,13 @@ static struct plan take_plan(struct memory_source *ms)
 static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t done)
         CF_REQUIRES(&ms->lock)
 {
-	while (!job->cancelled && !ms->stop && done >= ms->gate) {
-		job->held = true;
+	if (!job->cancelled && !ms->stop && done >= ms->gate) {
 		ms->nr_held++;
+		/* Once: those who stand here would wake each other for ever. */
 		cf_cond_broadcast(&ms->changed);
-		cf_cond_wait(&ms->changed, &ms->lock);
+		while (!job->cancelled && !ms->stop && done >= ms->gate)
+			cf_cond_wait(&ms->changed, &ms->lock);
 		ms->nr_held--;
-		job->held = false;
 	}
 	return job->cancelled || ms->stop ? 0 : ms->gate - done;
 }

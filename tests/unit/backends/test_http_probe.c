@@ -55,6 +55,25 @@ static void it_brings_identity_and_head_in_one_get(void **state)
 	assert_int_equal(server_count_requests(server, "plain", "\"range\":\"bytes=0-65535\""), 1);
 }
 
+static void it_asks_for_no_more_of_the_head_than_is_wanted(void **state)
+{
+	struct source_probe probe;
+	struct cf_error err = {0};
+	struct source *source;
+	char url[256];
+
+	(void)state;
+	fixture_image(server, "wanted", IMAGE);
+	source = fixture_open(server_url(server, "wanted", url), NULL);
+	source->probe_length = 1;
+	assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), 0);
+	assert_int_equal(probe.identity.size, IMAGE);
+	assert_int_equal(probe.head_length, 1);
+	free(probe.head);
+	fixture_close(source);
+	assert_int_equal(server_count_requests(server, "wanted", "\"range\":\"bytes=0-0\""), 1);
+}
+
 static void the_head_of_a_small_image_is_all_of_it(void **state)
 {
 	static const uint64_t sizes[] = {1, 511, 65535, 65536, 65537};
@@ -277,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(it_brings_identity_and_head_in_one_get),
+	        cmocka_unit_test(it_asks_for_no_more_of_the_head_than_is_wanted),
 	        cmocka_unit_test(the_head_of_a_small_image_is_all_of_it),
 	        cmocka_unit_test(each_refusal_is_one_sentence_with_the_sources_name),
 	        cmocka_unit_test(validators_are_weak_when_they_cannot_tell_versions_apart),

@@ -185,8 +185,9 @@ static void the_kernels_options_keep_their_order(void **state)
 
 static void what_mount_adds_is_ignored(void **state)
 {
-	struct options o = parse_string("defaults,auto,noauto,user,nouser,users,owner,group,nofail,"
-	                                "_netdev,comment=a,x-systemd.automount,X-foo=bar");
+	struct options o =
+	        parse_string("defaults,auto,noauto,user,user=jane,nouser,users,owner,"
+	                     "group,nofail,_netdev,comment=a,x-systemd.automount,X-foo=bar");
 
 	(void)state;
 	assert_int_equal(o.nr_warnings, 0);
