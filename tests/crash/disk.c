@@ -62,13 +62,19 @@ void disks_make(struct disks *disks, enum disk_number number, uint64_t size,
 	disk->durable = must(calloc(disk->nr_bytes, 1));
 }
 
+void disks_revive(struct disks *disks)
+{
+	disks->killed = false;
+	disks->kill_in = NEVER_KILLED;
+	disks->kill_superblock = 0;
+}
+
 void disks_settle(struct disks *disks)
 {
 	for (int i = 0; i < NR_DISKS; i++)
 		memcpy(disks->disk[i].durable, disks->disk[i].cache, disks->disk[i].nr_bytes);
 	forget_records(disks);
-	disks->killed = false;
-	disks->kill_in = NEVER_KILLED;
+	disks_revive(disks);
 	disks->fault = (struct disk_fault){0};
 }
 
@@ -250,6 +256,9 @@ static int do_change(struct block_io *io, const uint8_t *data, uint64_t length, 
 	if (r < 0)
 		length = length / SECTOR / 2 * SECTOR;
 	change(disks, of(io)->number, data, offset, length);
+	if (of(io)->number == METADATA && offset == 0 && disks->kill_superblock &&
+	    !--disks->kill_superblock)
+		disks->kill_in = 1;
 	schedule_yield_one_in(2);
 	return r;
 }

@@ -77,7 +77,8 @@ struct disks {
 	size_t nr_records, room;
 	/* Counts all events, those of users too, so that each has a moment of its own. */
 	uint64_t time;
-	uint64_t kill_in; /* operations until the process is killed; NEVER_KILLED */
+	uint64_t kill_in;         /* operations until the process is killed; NEVER_KILLED */
+	uint64_t kill_superblock; /* the same, behind so many writes of block 0; 0: never */
 	bool killed;
 	bool cannot_punch, cannot_zero; /* the destination's file system does not know how */
 	struct disk_fault fault;
@@ -92,6 +93,9 @@ void disks_make(struct disks *disks, enum disk_number number, uint64_t size,
 
 /* What is in the caches is on the disks from now on: an empty record. */
 void disks_settle(struct disks *disks);
+
+/* Another process opens them; nothing is to kill it. */
+void disks_revive(struct disks *disks);
 
 /* The next moment. */
 uint64_t disks_tick(struct disks *disks);

@@ -379,7 +379,7 @@ static void work(struct world *world, const struct opened *opened)
 	/* What the life before left is looked at, or relied on. */
 	if (random_one_in(&world->random, 4))
 		users_read_all(world, opened->img);
-	if (random_one_in(&world->random, 4))
+	if (random_one_in(&world->random, 3))
 		(void)users_flush(world, opened->img);
 	users_work(world, opened->img, opened->source);
 	if (world->examine)
@@ -393,7 +393,9 @@ bool world_live(struct world *world)
 
 	memset(&world->told, 0, sizeof(world->told));
 	schedule_begin(random_next(&world->random));
-	if (world->plan.kills && random_one_in(&world->random, 2))
+	if (world->plan.kills && random_one_in(&world->random, 3))
+		world->disks.kill_superblock = 1 + random_below(&world->random, 4);
+	else if (world->plan.kills && random_one_in(&world->random, 2))
 		world->disks.kill_in = 1 + random_below(&world->random, 150);
 	is_open = open_all(world, &opened);
 	if (is_open)
@@ -402,8 +404,7 @@ bool world_live(struct world *world)
 	schedule_end();
 	if (world->disks.killed)
 		observe(world, true);
-	world->disks.killed = false;
-	world->disks.kill_in = NEVER_KILLED;
+	disks_revive(&world->disks);
 	world->life++;
 	return is_open;
 }
