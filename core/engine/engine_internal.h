@@ -66,8 +66,8 @@ struct entry {
 	/* Pieces go to the destination. Otherwise bytes only answer readers, and the entry ends
 	 * without its bit. */
 	bool keep;
-	bool taken;      /* a whole-region change owns it (R3) */
-	bool background; /* counted in inflight->nr_background */
+	const void *owner; /* the whole-region change that has taken it over (R3); NULL: none */
+	bool background;   /* counted in inflight->nr_background */
 	struct piece pieces[];
 };
 
@@ -135,6 +135,7 @@ struct pacing {
 struct outage {
 	enum image_source_state state;
 	uint64_t last_byte_ns;
+	uint64_t trouble_ns;    /* the first failure since then; 0: none */
 	uint64_t since_ns;      /* unreachable: when it was declared */
 	uint64_t silent_ns;     /* unreachable: from when on nothing came */
 	uint64_t next_probe_ns; /* when a miss (unreachable) or a probe may ask again */

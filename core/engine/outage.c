@@ -8,6 +8,7 @@
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/request.h"
+#include "core/engine/writers.h"
 
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
 #define PROBE_CHANGED_MS     UINT64_C(60000)
@@ -76,6 +77,7 @@ static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 
 	img->outage.state = SOURCE_STATE_OK;
 	img->outage.last_byte_ns = now_ns;
+	img->outage.trouble_ns = 0;
 	img->hydrator.failures = 0;
 	img->hydrator.failed_until_ns = 0;
 	if (was == SOURCE_STATE_UNREACHABLE)
@@ -87,9 +89,18 @@ static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 	hydrator_wake_locked(img);
 }
 
+void outage_trouble_locked(struct image *img, const char *why, uint64_t now_ns)
+{
+	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+	               (int)sizeof(img->outage.why) - 1, why);
+	if (!img->outage.trouble_ns)
+		img->outage.trouble_ns = now_ns;
+}
+
 void outage_byte_locked(struct image *img, uint64_t now_ns)
 {
 	img->outage.last_byte_ns = now_ns;
+	img->outage.trouble_ns = 0;
 	if (img->outage.state == SOURCE_STATE_UNREACHABLE ||
 	    img->outage.state == SOURCE_STATE_UNUSED)
 		back(img, now_ns);
@@ -156,20 +167,18 @@ static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
 	fetch_cancel_all_locked(img, true);
 }
 
-/*
- * Bytes for somebody who waits that we do not take, or that wait for the local disk, are no silence
- * of the source. What nobody waits for may stand still for as long as those who wait need the room.
- */
-static bool is_held_by_us(struct image *img) CF_IMAGE_LOCKED
+/* Nobody waits, but background's attempts fail: the same silence, told by failures alone. */
+static uint64_t check_trouble(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
-	bool held = img->writers.nr_busy > 0;
+	uint64_t away_ns;
 
-	list_for_each (link, &img->fetches.running) {
-		const struct fetch *fetch = list_entry(link, struct fetch, link);
-
-		held = held || (fetch->stalled && fetch->joined);
-	}
-	return held;
+	if (!img->outage.trouble_ns || img->outage.state != SOURCE_STATE_OK)
+		return NEVER_NS;
+	away_ns = ns_after(img->outage.trouble_ns, img->settings.timeout_ms);
+	if (now_ns < away_ns)
+		return away_ns;
+	unreachable(img, img->outage.trouble_ns, now_ns);
+	return NEVER_NS;
 }
 
 /* The oldest request that waits for the source; NULL: none. */
@@ -191,8 +200,10 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 	uint64_t silent_ns, away_ns, fail_ns;
 
 	if (!oldest)
-		return NEVER_NS;
-	if (is_held_by_us(img))
+		return check_trouble(img, now_ns);
+	/* While the local disk has work, it is what is waited for: bytes may be refused for want of
+	 * room. What is refused without that must not keep deadlines away. */
+	if (!writers_are_idle_locked(img))
 		img->outage.last_byte_ns = now_ns;
 	silent_ns = max_u64(img->outage.last_byte_ns, oldest->arrived_ns);
 	fail_ns = ns_after(silent_ns, limit_ms(img));

@@ -18,6 +18,9 @@ int outage_admit_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 /* Misses and failed attempts are not waited for any more. */
 bool outage_is_failing_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
+/* An attempt failed. */
+void outage_trouble_locked(struct image *img, const char *why, uint64_t now_ns) CF_IMAGE_LOCKED;
+
 /* Bytes of the image came. */
 void outage_byte_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
