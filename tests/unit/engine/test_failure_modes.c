@@ -29,7 +29,7 @@ static void assert_is_read_only(struct fixture *fx, uint64_t nr_lost)
 	assert_true(strlen(status_of(fx).reason) > 0);
 	assert_int_equal(wait_event(fx, IMAGE_EVENT_MODE).value, IMAGE_RO);
 	assert_int_equal(wait_event(fx, IMAGE_EVENT_LOST).value, nr_lost);
-	wait_until(fx->nr_invalidate == 1);
+	wait_until(nr_invalidations(fx) == 1);
 	assert_int_equal(do_write(fx, 0, &byte, 1), -EIO);
 	assert_int_equal(do_write(fx, 10 * 65536, &byte, 1), -EIO);
 	assert_int_equal(do_range(fx, IMAGE_PUNCH, 0, 65536), -EIO);
