@@ -135,7 +135,6 @@ struct pacing {
 struct outage {
 	enum image_source_state state;
 	uint64_t last_byte_ns;
-	uint64_t trouble_ns;    /* the first failure since then; 0: none */
 	uint64_t since_ns;      /* unreachable: when it was declared */
 	uint64_t silent_ns;     /* unreachable: from when on nothing came */
 	uint64_t next_probe_ns; /* when a miss (unreachable) or a probe may ask again */
@@ -173,14 +172,15 @@ struct hydrator {
 	uint64_t wake_ns; /* when it wakes by itself */
 	uint64_t cursor;  /* region where background goes on */
 	bool paused;
-	bool off;                 /* closing: no background any more */
-	struct list pauses;       /* requests: answered when no background is in flight */
-	uint64_t failed_until_ns; /* background holds off after a failure nobody waited for */
-	unsigned int failures;
-	int64_t tokens;       /* bytes that background may ask for now; may be negative */
-	uint64_t tokens_ns;   /* when they were counted */
-	int no_space;         /* negative errno of the destination, 0: fine */
-	uint64_t next_try_ns; /* no_space: when one region is tried */
+	bool off;                  /* closing: no background any more */
+	struct list pauses;        /* requests: answered when no background is in flight */
+	uint64_t failed_until_ns;  /* background holds off after a failure nobody waited for */
+	unsigned int failures;     /* in a row */
+	uint64_t failing_since_ns; /* when the first of them was sent */
+	int64_t tokens;            /* bytes that background may ask for now; may be negative */
+	uint64_t tokens_ns;        /* when they were counted */
+	int no_space;              /* negative errno of the destination, 0: fine */
+	uint64_t next_try_ns;      /* no_space: when one region is tried */
 };
 
 /* ---- writers.c ---- */

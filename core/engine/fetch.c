@@ -134,6 +134,19 @@ bool fetch_touches_region_locked(const struct image *img, uint64_t region)
 	                          geometry_region_end(&img->geo, region)) > 0;
 }
 
+uint64_t fetch_running_since_locked(const struct image *img)
+{
+	uint64_t since_ns = NEVER_NS;
+
+	list_for_each (link, &img->fetches.running) {
+		const struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (!fetch->is_probe && !fetch->cancelled)
+			since_ns = min_u64(since_ns, fetch->submitted_ns);
+	}
+	return since_ns;
+}
+
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch)
 {
 	if (fetch->is_probe)

@@ -41,6 +41,8 @@ bool fetch_has_slot_locked(const struct image *img, enum source_class class) CF_
 /* How many fetches bring bytes of [from, to), now or later. */
 unsigned int fetch_count_locked(const struct image *img, uint64_t from,
                                 uint64_t to) CF_IMAGE_LOCKED;
+/* When the oldest attempt that runs was sent, probes left out; NEVER_NS: none runs. */
+uint64_t fetch_running_since_locked(const struct image *img) CF_IMAGE_LOCKED;
 bool fetch_touches_region_locked(const struct image *img, uint64_t region) CF_IMAGE_LOCKED;
 
 /* Puts a fetch that ended back into the queue, to go on at its position. */

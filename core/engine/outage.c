@@ -18,15 +18,10 @@ void outage_init(struct image *img, enum image_source_state state)
 	uint64_t now_ns = clock_monotonic_ns();
 
 	img->outage = (struct outage){.state = state, .last_byte_ns = now_ns};
-	if (state == SOURCE_STATE_UNREACHABLE) {
+	if (state == SOURCE_STATE_UNREACHABLE)
 		img->outage.since_ns = img->outage.silent_ns = now_ns;
-		events_push_locked(img, IMAGE_EVENT_OUTAGE_BEGIN, 0,
-		                   "the source could not be reached when the image was opened");
-	} else if (state == SOURCE_STATE_CHANGED) {
+	else if (state == SOURCE_STATE_CHANGED)
 		img->outage.next_probe_ns = ns_after(now_ns, PROBE_CHANGED_MS);
-		events_push_locked(img, IMAGE_EVENT_SOURCE_CHANGED, 0,
-		                   "the source had changed when the image was opened");
-	}
 }
 
 /* How long a request waits for a silent source. */
@@ -77,9 +72,9 @@ static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 
 	img->outage.state = SOURCE_STATE_OK;
 	img->outage.last_byte_ns = now_ns;
-	img->outage.trouble_ns = 0;
 	img->hydrator.failures = 0;
 	img->hydrator.failed_until_ns = 0;
+	img->outage.why[0] = '\0';
 	if (was == SOURCE_STATE_UNREACHABLE)
 		events_push_locked(img, IMAGE_EVENT_OUTAGE_END,
 		                   (now_ns - img->outage.since_ns) / CF_NS_PER_MS, "%s", "");
@@ -89,21 +84,22 @@ static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 	hydrator_wake_locked(img);
 }
 
-void outage_trouble_locked(struct image *img, const char *why, uint64_t now_ns)
-{
-	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
-	               (int)sizeof(img->outage.why) - 1, why);
-	if (!img->outage.trouble_ns)
-		img->outage.trouble_ns = now_ns;
-}
-
 void outage_byte_locked(struct image *img, uint64_t now_ns)
 {
 	img->outage.last_byte_ns = now_ns;
-	img->outage.trouble_ns = 0;
 	if (img->outage.state == SOURCE_STATE_UNREACHABLE ||
 	    img->outage.state == SOURCE_STATE_UNUSED)
 		back(img, now_ns);
+	else if (img->outage.state == SOURCE_STATE_OK)
+		img->outage.why[0] = '\0';
+}
+
+void outage_failed_locked(struct image *img, const char *why)
+{
+	/* What changed is the reason until the pinned version is back. */
+	if (img->outage.state != SOURCE_STATE_CHANGED)
+		(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+		               (int)sizeof(img->outage.why) - 1, why);
 }
 
 void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns)
@@ -167,20 +163,6 @@ static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
 	fetch_cancel_all_locked(img, true);
 }
 
-/* Nobody waits, but background's attempts fail: the same silence, told by failures alone. */
-static uint64_t check_trouble(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
-{
-	uint64_t away_ns;
-
-	if (!img->outage.trouble_ns || img->outage.state != SOURCE_STATE_OK)
-		return NEVER_NS;
-	away_ns = ns_after(img->outage.trouble_ns, img->settings.timeout_ms);
-	if (now_ns < away_ns)
-		return away_ns;
-	unreachable(img, img->outage.trouble_ns, now_ns);
-	return NEVER_NS;
-}
-
 /* The oldest request that waits for the source; NULL: none. */
 static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 {
@@ -193,6 +175,40 @@ static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 	return NULL;
 }
 
+/* From when on background asks in vain; NEVER_NS: it does not. */
+static uint64_t background_in_vain_since(struct image *img) CF_IMAGE_LOCKED
+{
+	struct hydrator *hydrator = &img->hydrator;
+
+	if (!hydrator_wants_source_locked(img)) {
+		hydrator->failures = 0;
+		return NEVER_NS;
+	}
+	return min_u64(hydrator->failures ? hydrator->failing_since_ns : NEVER_NS,
+	               fetch_running_since_locked(img));
+}
+
+/* Nobody waits for the source, but background learns as well that nothing comes. */
+static uint64_t check_background(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	uint64_t since_ns = background_in_vain_since(img);
+	uint64_t silent_ns, away_ns;
+
+	if (since_ns == NEVER_NS || img->outage.state != SOURCE_STATE_OK)
+		return NEVER_NS;
+	/* What we have no room for is no silence. */
+	if (!writers_are_idle_locked(img))
+		img->outage.last_byte_ns = now_ns;
+	silent_ns = max_u64(img->outage.last_byte_ns, since_ns);
+	away_ns = ns_after(silent_ns, img->settings.timeout_ms);
+	if (now_ns < away_ns)
+		return away_ns;
+	unreachable(img, silent_ns, now_ns);
+	/* What stalls must not keep the connections from those who find the source back. */
+	fetch_cancel_all_locked(img, true);
+	return NEVER_NS;
+}
+
 /* Requests wait from the last byte on, at the earliest from their own arrival. */
 static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
@@ -200,7 +216,7 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 	uint64_t silent_ns, away_ns, fail_ns;
 
 	if (!oldest)
-		return check_trouble(img, now_ns);
+		return check_background(img, now_ns);
 	/* While the local disk has work, it is what is waited for: bytes may be refused for want of
 	 * room. What is refused without that must not keep deadlines away. */
 	if (!writers_are_idle_locked(img))

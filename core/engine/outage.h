@@ -18,11 +18,11 @@ int outage_admit_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 /* Misses and failed attempts are not waited for any more. */
 bool outage_is_failing_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
-/* An attempt failed. */
-void outage_trouble_locked(struct image *img, const char *why, uint64_t now_ns) CF_IMAGE_LOCKED;
-
 /* Bytes of the image came. */
 void outage_byte_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
+
+/* An attempt brought nothing, @why: what status and events say while the source is away. */
+void outage_failed_locked(struct image *img, const char *why) CF_IMAGE_LOCKED;
 
 /* Confirmed: another version. Whoever waits gets ESTALE, fetching stops. */
 void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns) CF_IMAGE_LOCKED;
