@@ -11,7 +11,6 @@
 #include "core/engine/retry.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "core/base/backoff.h"
 #include "core/engine/fetch.h"
@@ -27,8 +26,7 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 {
 	uint64_t held_ns = ns_after(now_ns, min_u64(outcome->retry_after_ms, RETRY_AFTER_MAX_MS));
 
-	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
-	               (int)sizeof(img->outage.why) - 1, outcome->error.text);
+	outage_failed_locked(img, outcome->error.text);
 	if (outcome->retry_after_ms) {
 		img->fetches.hold_until_ns = max_u64(img->fetches.hold_until_ns, held_ns);
 		pacing_pushback_locked(img, now_ns);
@@ -42,7 +40,7 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 		inflight_fail_locked(img, fetch->start, fetch->end, -EIO);
 	if (!fetch_is_awaited_locked(img, fetch)) {
 		if (fetch->class == SOURCE_BACKGROUND)
-			hydrator_background_failed_locked(img, now_ns);
+			hydrator_background_failed_locked(img, fetch, now_ns);
 		fetch_finish_locked(img, fetch, false);
 		return;
 	}

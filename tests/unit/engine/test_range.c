@@ -64,6 +64,24 @@ static void all_of_a_large_image_can_be_punched(void **state)
 	fixture_free(fx);
 }
 
+static void a_punch_ends_requests_for_what_it_covers(void **state)
+{
+	struct fixture *fx = fixture_new(4 * MIB, 64 * KIB);
+
+	(void)state;
+	fx->params.settings.hydration_threshold = 64;
+	fx->params.settings.hydration_batch_size = 16;
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 4);
+	assert_int_equal(do_range(fx, IMAGE_PUNCH, MIB, 2 * MIB), 0);
+	wait_until(memory_source_nr_cancelled(fx->source) == 2);
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(memory_source_nr_bytes(fx->source), 2 * MIB);
+	fixture_free(fx);
+}
+
 static void allocate_changes_nothing(void **state)
 {
 	struct fixture *fx = fixture_opened(MIB, 64 * KIB);
@@ -128,6 +146,7 @@ int main(void)
 	        cmocka_unit_test(edges_are_hydrated_and_zeroed),
 	        cmocka_unit_test(a_punch_to_the_end_covers_the_short_last_region),
 	        cmocka_unit_test(all_of_a_large_image_can_be_punched),
+	        cmocka_unit_test(a_punch_ends_requests_for_what_it_covers),
 	        cmocka_unit_test(allocate_changes_nothing),
 	        cmocka_unit_test(seek_tells_holes_of_hydrated_regions_only),
 	};
