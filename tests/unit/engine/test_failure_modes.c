@@ -1,6 +1,7 @@
 #include "engine_fixture.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 #include "gate_io.h"
@@ -371,6 +372,43 @@ static void *write_region(void *arg)
 	return NULL;
 }
 
+/* Holds the bitmap lock on a thread that wants no other one. */
+struct lock_holder {
+	pthread_t thread;
+	struct metadata *metadata;
+	sem_t held, let_go;
+};
+
+static void *hold_bitmap_lock(void *arg)
+{
+	struct lock_holder *holder = arg;
+
+	metadata_bitmap_lock(holder->metadata);
+	(void)sem_post(&holder->held);
+	while (sem_wait(&holder->let_go) < 0)
+		;
+	metadata_bitmap_unlock(holder->metadata);
+	return NULL;
+}
+
+static void lock_holder_begin(struct lock_holder *holder, struct metadata *metadata)
+{
+	holder->metadata = metadata;
+	assert_int_equal(sem_init(&holder->held, 0, 0), 0);
+	assert_int_equal(sem_init(&holder->let_go, 0, 0), 0);
+	assert_int_equal(pthread_create(&holder->thread, NULL, hold_bitmap_lock, holder), 0);
+	while (sem_wait(&holder->held) < 0)
+		;
+}
+
+static void lock_holder_end(struct lock_holder *holder)
+{
+	(void)sem_post(&holder->let_go);
+	assert_int_equal(pthread_join(holder->thread, NULL), 0);
+	(void)sem_destroy(&holder->held);
+	(void)sem_destroy(&holder->let_go);
+}
+
 #define NR_WRITES 8
 
 /*
@@ -384,12 +422,13 @@ static void a_write_between_two_commits_belongs_to_one_of_them(void **state)
 	for (unsigned int i = 0; i < 20; i++) {
 		struct fixture *fx = fixture_opened(64 * KIB, 4 * KIB);
 		struct held_write writes[NR_WRITES];
+		struct lock_holder holder;
 		struct answer *flush;
 		char buf[512];
 
 		assert_int_equal(do_flush(fx), 0);
 		memory_io_fail(fx->metadata_io, MEMORY_IO_WRITE, 1, -EIO, true);
-		metadata_bitmap_lock(fx->metadata);
+		lock_holder_begin(&holder, fx->metadata);
 		flush = start_flush(fx);
 		fixture_sleep_ms(1);
 		for (unsigned int w = 0; w < NR_WRITES; w++) {
@@ -399,7 +438,7 @@ static void a_write_between_two_commits_belongs_to_one_of_them(void **state)
 			        0);
 		}
 		fixture_sleep_ms(1);
-		metadata_bitmap_unlock(fx->metadata);
+		lock_holder_end(&holder);
 		for (unsigned int w = 0; w < NR_WRITES; w++)
 			assert_int_equal(pthread_join(writes[w].thread, NULL), 0);
 		(void)answer_free(flush);
