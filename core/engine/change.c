@@ -158,6 +158,12 @@ static int park_edges(struct image *img, struct image_request *req) CF_IMAGE_LOC
 	return r;
 }
 
+static int put_parked(struct image *img, const struct parked *parked)
+{
+	return parked->data ? store_write(&img->store, parked->data, parked->length, parked->offset)
+	                    : store_zero(&img->store, parked->offset, parked->length);
+}
+
 void change_do_parked_locked(struct image *img, struct parked *parked)
 {
 	struct image_request *req = parked->req;
@@ -167,12 +173,7 @@ void change_do_parked_locked(struct image *img, struct parked *parked)
 	parked->state = PARKED_WRITING;
 	request_hold_locked(img, req);
 	image_unlock(img);
-	if (image_mode(img) != IMAGE_RW)
-		r = -EIO;
-	else if (parked->data)
-		r = store_write(&img->store, parked->data, parked->length, parked->offset);
-	else
-		r = store_zero(&img->store, parked->offset, parked->length);
+	r = image_mode(img) == IMAGE_RW ? put_parked(img, parked) : -EIO;
 	if (r == 0)
 		r = mode_mark_written(img, region, 1, 0, 0);
 	image_lock(img);
