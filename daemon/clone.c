@@ -9,6 +9,7 @@
 #include "core/metadata/metadata.h"
 #include "daemon/history.h"
 #include "daemon/image_kind.h"
+#include "daemon/source_ask.h"
 
 void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings)
 {
@@ -34,6 +35,7 @@ static int open_source(struct clone *clone, const struct options *options, struc
 	const struct source_options source_options = {
 	        .cacert = options->cacert,
 	        .max_connections = clone->settings.max_connections,
+	        .stall_ms = image_stall_ms(clone->settings.timeout_ms),
 	};
 
 	return source_open(clone->name->fetch, &source_options, &clone->source, err);
@@ -94,7 +96,7 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	r = open_source(clone, options, err);
 	if (r < 0)
 		return r;
-	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
+	r = source_ask(clone->source, clone->settings.timeout_ms, &probe, err);
 	if (r < 0)
 		return r;
 	r = options->fake ? state_check_new(clone->state, &probe.identity, err)
@@ -167,7 +169,9 @@ static int resume(struct clone *clone, const struct options *options, struct cf_
 		return r;
 	has_head = metadata_is_region_hydrated(state_metadata(clone->state), 0);
 	clone->source->probe_length = has_head ? 1 : 0;
-	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
+	r = source_ask(clone->source, clone->settings.timeout_ms, &probe, err);
+	if (r == -EINTR)
+		return r;
 	r = judge_probe(clone, options, r, &probe, err);
 	if (r == 0)
 		warn_about_size(clone, state_config(clone->state)->source.size);

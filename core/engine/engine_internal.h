@@ -66,8 +66,8 @@ struct entry {
 	/* Pieces go to the destination. Otherwise bytes only answer readers, and the entry ends
 	 * without its bit. */
 	bool keep;
-	bool taken;      /* a whole-region change owns it (R3) */
-	bool background; /* counted in inflight->nr_background */
+	const void *owner; /* the whole-region change that has taken it over (R3); NULL: none */
+	bool background;   /* counted in inflight->nr_background */
 	struct piece pieces[];
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/backoff.h"
 #include "core/engine/background.h"
 #include "core/engine/committer.h"
 #include "core/engine/events.h"
@@ -11,7 +12,6 @@
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
 #include "core/engine/request.h"
-#include "core/engine/retry.h"
 
 #define TRY_SPACE_MS UINT64_C(5000)
 
@@ -143,7 +143,7 @@ void hydrator_background_failed_locked(struct image *img, const struct fetch *fe
 		hydrator->failing_since_ns = fetch->submitted_ns;
 	/* What did not come is no reason for the rate limit to put off the next attempt. */
 	hydrator->tokens += (int64_t)(fetch->end - fetch->pos);
-	hydrator->failed_until_ns = now_ns + retry_backoff_ns(hydrator->failures);
+	hydrator->failed_until_ns = now_ns + backoff_ns(hydrator->failures);
 	hydrator->failures++;
 }
 

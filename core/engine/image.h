@@ -111,6 +111,9 @@ struct image_params {
 	void *callbacks_user;
 };
 
+/* How long an attempt at the source may bring nothing (struct source_limits) with timeout= so. */
+uint64_t image_stall_ms(uint64_t timeout_ms);
+
 /* Starts the engine's threads (none before the last fork). */
 int image_open(const struct image_params *params, struct image **ret_image, struct cf_error *err);
 

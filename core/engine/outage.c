@@ -8,6 +8,7 @@
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/request.h"
+#include "core/engine/writers.h"
 
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
 #define PROBE_CHANGED_MS     UINT64_C(60000)
@@ -162,22 +163,6 @@ static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
 	fetch_cancel_all_locked(img, true);
 }
 
-/*
- * Bytes for somebody who waits that we do not take, or that wait for the local disk, are no silence
- * of the source. What nobody waits for may stand still for as long as those who wait need the room.
- */
-static bool is_held_by_us(struct image *img) CF_IMAGE_LOCKED
-{
-	bool held = img->writers.nr_busy > 0;
-
-	list_for_each (link, &img->fetches.running) {
-		const struct fetch *fetch = list_entry(link, struct fetch, link);
-
-		held = held || (fetch->stalled && fetch->joined);
-	}
-	return held;
-}
-
 /* The oldest request that waits for the source; NULL: none. */
 static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 {
@@ -212,7 +197,7 @@ static uint64_t check_background(struct image *img, uint64_t now_ns) CF_IMAGE_LO
 	if (since_ns == NEVER_NS || img->outage.state != SOURCE_STATE_OK)
 		return NEVER_NS;
 	/* What we have no room for is no silence. */
-	if (img->writers.nr_busy || img->fetches.nr_stalled)
+	if (!writers_are_idle_locked(img))
 		img->outage.last_byte_ns = now_ns;
 	silent_ns = max_u64(img->outage.last_byte_ns, since_ns);
 	away_ns = ns_after(silent_ns, img->settings.timeout_ms);
@@ -232,7 +217,9 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 
 	if (!oldest)
 		return check_background(img, now_ns);
-	if (is_held_by_us(img))
+	/* While the local disk has work, it is what is waited for: bytes may be refused for want of
+	 * room. What is refused without that must not keep deadlines away. */
+	if (!writers_are_idle_locked(img))
 		img->outage.last_byte_ns = now_ns;
 	silent_ns = max_u64(img->outage.last_byte_ns, oldest->arrived_ns);
 	fail_ns = ns_after(silent_ns, limit_ms(img));

@@ -53,7 +53,7 @@ struct memory_source {
 	struct source_limits limits;
 };
 
-static uint64_t next_random(struct memory_source *ms)
+static uint64_t next_random(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 {
 	ms->random = ms->random * 6364136223846793005u + 1442695040888963407u;
 	return ms->random >> 33;
@@ -61,7 +61,7 @@ static uint64_t next_random(struct memory_source *ms)
 
 /* ---- serving ---- */
 
-static struct job *pick_job(struct memory_source *ms)
+static struct job *pick_job(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 {
 	struct job *waiting[64];
 	unsigned int nr = 0;
@@ -75,7 +75,7 @@ static struct job *pick_job(struct memory_source *ms)
 	return waiting[ms->delay_us ? next_random(ms) % nr : 0];
 }
 
-static struct plan take_plan(struct memory_source *ms)
+static struct plan take_plan(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 {
 	struct plan plan = {.result = SOURCE_OK, .bytes = UINT64_MAX};
 
@@ -230,6 +230,7 @@ static void op_pin(struct source *source, const struct source_identity *identity
 }
 
 static void remember(struct memory_source *ms, const struct source_request *req)
+        CF_REQUIRES(&ms->lock)
 {
 	if (ms->nr_asked == ms->max_asked) {
 		ms->max_asked = ms->max_asked ? ms->max_asked * 2 : 64;

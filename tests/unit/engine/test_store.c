@@ -1,68 +1,68 @@
-/* Zeros on a destination that can neither punch nor zero. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/uio.h>
-#include <cmocka.h>
+#include "engine_fixture.h"
 
 #include "core/engine/store.h"
+#include "gate_io.h"
 
-#define SIZE ((size_t)5 << 20)
+struct shape {
+	const char *name;
+	bool no_punch, no_zero, no_discard;
+	uint64_t written; /* bytes that punching 100000 bytes and zeroing 200000 has to write */
+};
 
-static unsigned char bytes[SIZE];
-static unsigned int nr_writes;
-static uint64_t ends[64];
-
-static int io_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
+static void zeros_get_down_one_way_or_another(void **state)
 {
-	(void)io;
-	for (int i = 0; i < nr_iov; i++) {
-		memcpy(bytes + offset, iov[i].iov_base, iov[i].iov_len);
-		offset += iov[i].iov_len;
-	}
-	assert_true(nr_writes < 64);
-	ends[nr_writes++] = offset;
-	return 0;
-}
-
-static const struct block_io_ops ops = {.pwritev = io_pwritev};
-
-static void zeros_are_written_where_nothing_else_works(void **state)
-{
-	static const struct {
-		uint64_t offset, length;
-	} cases[] = {{0, 1}, {0, SIZE}, {511, 2}, {4097, SIZE - 5000}, {1234567, (2 << 20) + 77}};
+	static const struct shape shapes[] = {
+	        {"all", false, false, false, 0},
+	        {"no punch", true, false, false, 0},
+	        {"no zero", false, true, false, 200000},
+	        {"neither", true, true, false, 300000},
+	        {"no discard wanted", false, false, true, 0},
+	        {"no discard wanted, no zero", false, true, true, 300000},
+	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint64_t offset = cases[i].offset;
-		uint64_t length = cases[i].length;
-		struct block_io io = {.ops = &ops, .size = SIZE};
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct block_io *inner = memory_io_new(MIB, NULL);
+		unsigned char *zeros = filled(300000, 0);
+		struct gate_io gate;
 		struct store store;
 
-		nr_writes = 0;
-		memset(bytes, 0xA5, SIZE);
-		store_init(&store, &io, i % 2);
-		assert_int_equal(store_punch(&store, offset, length), 0);
-		for (uint64_t at = 0; at < SIZE; at++) {
-			bool inside = at >= offset && at < offset + length;
-
-			if (bytes[at] != (inside ? 0 : 0xA5))
-				fail_msg("byte %llu", (unsigned long long)at);
-		}
-		/* A step that ended inside a sector would let a power cut leave half of it. */
-		for (unsigned int w = 0; w + 1 < nr_writes; w++)
-			assert_int_equal(ends[w] % 512, 0);
+		print_message("%s\n", shapes[i].name);
+		memset(memory_io_data(inner), GARBAGE, MIB);
+		gate_io_init(&gate, inner);
+		gate.no_punch = shapes[i].no_punch;
+		gate.no_zero = shapes[i].no_zero;
+		store_init(&store, &gate.io, shapes[i].no_discard);
+		assert_int_equal(store_punch(&store, 1000, 100000), 0);
+		assert_int_equal(store_zero(&store, 101000, 200000), 0);
+		assert_memory_equal(memory_io_data(inner) + 1000, zeros, 300000);
+		assert_int_equal(memory_io_data(inner)[999], GARBAGE);
+		assert_int_equal(memory_io_data(inner)[301000], GARBAGE);
+		assert_int_equal(gate_io_bytes_written(&gate), shapes[i].written);
+		gate_io_fini(&gate);
+		block_io_close(inner);
+		free(zeros);
 	}
+}
+
+static void errors_of_punching_are_not_taken_for_cannot(void **state)
+{
+	struct block_io *io = memory_io_new(MIB, NULL);
+	struct store store;
+
+	(void)state;
+	store_init(&store, io, false);
+	memory_io_fail(io, MEMORY_IO_PUNCH, 1, -EIO, false);
+	assert_int_equal(store_punch(&store, 0, 65536), -EIO);
+	assert_int_equal(store_punch(&store, 0, 65536), 0);
+	block_io_close(io);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(zeros_are_written_where_nothing_else_works),
+	        cmocka_unit_test(zeros_get_down_one_way_or_another),
+	        cmocka_unit_test(errors_of_punching_are_not_taken_for_cannot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
