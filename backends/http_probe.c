@@ -160,7 +160,7 @@ static int probe_result(struct http_probe *probe, bool timed_out, uint64_t timeo
 	if (probe->understood && (timed_out || outcome->result != SOURCE_CANCELLED))
 		return 0;
 	if (timed_out)
-		return cf_error_set(err, -EIO,
+		return cf_error_set(err, -EAGAIN,
 		                    "%s: the server did not answer within %" PRIu64 " ms", shown,
 		                    timeout_ms);
 	if (outcome->result == SOURCE_CANCELLED)
@@ -198,6 +198,8 @@ int http_probe_run(struct http_loop *loop, const char *shown, size_t length, uin
 			head = NULL;
 		else
 			ret->head = NULL;
+	} else if (r == -EAGAIN) {
+		ret->retry_after_ms = probe->outcome.retry_after_ms;
 	}
 	free(head);
 	cf_cond_fini(&probe->cond);

@@ -10,6 +10,7 @@
  *   EIO      source, destination or metadata could not be read or written
  *   ESTALE   the source is not the one that was pinned
  *   EINTR    the caller asked to stop (signal)
+ *   EAGAIN   not now: the same may succeed in a moment
  *   ENOSPC   destination or metadata is full
  *   EROFS    mounted read-only by the user
  *   EPERM    the operation is not allowed in this mode (metadata: read-only or failed)

@@ -170,6 +170,17 @@ void readahead_read_locked(struct image *img, uint64_t offset, uint64_t length)
 	move_on(img, stream, offset, length);
 }
 
+bool readahead_covers_locked(const struct image *img, uint64_t offset)
+{
+	for (int i = 0; i < READAHEAD_NR_STREAMS; i++) {
+		const struct stream *stream = &img->readahead.streams[i];
+
+		if (is_proven(stream) && matches(stream, offset))
+			return true;
+	}
+	return false;
+}
+
 void readahead_hit(struct image *img, uint64_t offset, uint64_t length)
 {
 	for (int i = 0; i < READAHEAD_NR_STREAMS; i++) {

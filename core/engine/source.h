@@ -41,10 +41,11 @@ struct source_identity {
 /* What a probe found out. */
 struct source_probe {
 	struct source_identity identity;
-	bool weak_validators; /* none at all, or a Last-Modified within a minute of Date */
-	bool is_device;       /* block device: only its size can be pinned */
-	size_t head_length;   /* bytes 0.. of the image that the probe brought along */
-	unsigned char *head;  /* owned by the receiver (free), NULL when head_length is 0 */
+	bool weak_validators;    /* none at all, or a Last-Modified within a minute of Date */
+	bool is_device;          /* block device: only its size can be pinned */
+	size_t head_length;      /* bytes 0.. of the image that the probe brought along */
+	unsigned char *head;     /* owned by the receiver (free), NULL when head_length is 0 */
+	uint64_t retry_after_ms; /* with -EAGAIN: what the source asked to wait; 0: nothing said */
 };
 
 enum source_result {
@@ -105,6 +106,7 @@ struct source_ops {
 	/*
 	 * Asks the source what it is: size, validators, whether ranges work. Blocks for @timeout_ms
 	 * at most. -ENOENT, -EACCES (denied), -EINVAL (unusable: no ranges, unknown size, empty),
+	 * -EAGAIN (busy, broken off, silent: may pass; only retry_after_ms of *@ret_probe is set),
 	 * -EIO (not reached); @err says why in one sentence. Called before the first submit.
 	 */
 	int (*probe)(struct source *source, uint64_t timeout_ms, struct source_probe *ret_probe,

@@ -42,6 +42,18 @@ said() {
 	SAID=$("$MOUNT_CLONEFS" -f -o "state_dir=$T/state/fake,$2" "$1" "$T/mnt" 2>&1)
 }
 cases='qcow2:qcow2 vmdk:VMDK vhdx:VHDX gz:gzip xz:xz zst:zstd'
+# says_kind SOURCE KIND: one line about that, or none.
+says_kind() {
+	said "$1" defaults
+	if [[ -n $2 ]]; then
+		assert_contains "$SAID" "looks like a $2 file: its bytes are shown, not the disk inside" "warning for $1"
+		assert_eq "$(wc -l <<<"$SAID")" 1 "lines of the warning for $1"
+	else
+		assert_eq "$SAID" "" "what is said about $1"
+	fi
+	said "$1" raw
+	assert_eq "$SAID" "" "what is said about $1 with -o raw"
+}
 for file in "$T"/www/*; do
 	name=${file##*/}
 	kind=
@@ -49,14 +61,9 @@ for file in "$T"/www/*; do
 		[[ $name != *."${case%:*}" ]] || kind=${case#*:}
 	done
 	server_mark
-	said "$URL/$name" defaults
-	assert_eq "$(server_count)" 1 "requests of the mount of $name"
-	if [[ -n $kind ]]; then
-		assert_contains "$SAID" "looks like a $kind file: its bytes are shown, not the disk inside" "warning for $name"
-		assert_eq "$(wc -l <<<"$SAID")" 1 "lines of the warning for $name"
-	else
-		assert_eq "$SAID" "" "what is said about $name"
-	fi
+	says_kind "$URL/$name" "$kind"
+	assert_eq "$(server_count)" 2 "requests of two mounts of $name"
+	says_kind "$file" "$kind"
 done
 
 say "the bytes are exposed, and the second mount says nothing"
@@ -67,11 +74,3 @@ umount_clonefs
 mount_clonefs "$URL/real.gz" "$T/mnt" no_hydration 2>"$T/logs/said"
 assert_eq "$(cat "$T/logs/said")" "" "what the second mount says"
 umount_clonefs
-
-say "raw silences it; a file as source is looked at, too"
-said "$URL/image.qcow2" raw
-assert_eq "$SAID" "" "what is said with -o raw"
-said "$T/www/image.qcow2" defaults
-assert_contains "$SAID" "looks like a qcow2 file" "warning for a file"
-said "$T/www/image.qcow2" raw
-assert_eq "$SAID" "" "what is said about a file with -o raw"

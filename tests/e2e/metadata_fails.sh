@@ -51,6 +51,8 @@ assert_same_range "$FILE" "$T/expected" 1048576 65536
 assert_same_range "$FILE" "$T/expected" 3145728 65536
 eio sync "$FILE"
 umount_clonefs "$T/mnt"
+assert_contains "$(python3 "$E2E_DIR/journal_rows.py" "$T/state/mnt/journal.db" | tail -n 1)" \
+	"close|0|ended|umount; the last commit failed: nothing could be committed" "the last row"
 
 say "with a device that works again, everything that was recorded is there"
 rm "$T/small/fill"

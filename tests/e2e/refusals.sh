@@ -38,16 +38,16 @@ refused_with whole_file '' "range"
 refused_with unknown_total '' "how large"
 refused_with status '"status":403' 403
 refused_with status '"status":401' 401
-refused_with status '"status":503' 503
+refused_with status '"status":503' 503 timeout=2s
 refused_with status '"status":410' 410
 refused_with wrong_start '' "another part"
 refused_with gzip_encoding '' "encoded"
 refused_with multipart '' "several parts"
 refused_with captive_portal '' "range"
 refused_with redirect '' "redirect"
-refused_with no_answer '' "within" timeout=2s
+refused_with no_answer '' "sent nothing" timeout=2s
 server_control '{"release":true}' >/dev/null
-refused_with reset_before '' ""
+refused_with reset_before '' "" timeout=2s
 refused_with garbage_status_line '' ""
 
 say "certificates"

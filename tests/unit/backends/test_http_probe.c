@@ -114,8 +114,8 @@ static const struct refusal {
         {"login", "'fault':'status','status':401", IMAGE, -EACCES,
          "the server denies access (401 Unauthorized)"},
         {"forbidden", "'fault':'status','status':403", IMAGE, -EACCES, "403"},
-        {"broken", "'fault':'status','status':500", IMAGE, -EIO, "the server answered 500"},
-        {"busy", "'fault':'status','status':503,'retry_after':5", IMAGE, -EIO, "503"},
+        {"broken", "'fault':'status','status':500", IMAGE, -EAGAIN, "the server answered 500"},
+        {"busy", "'fault':'status','status':503,'retry_after':5", IMAGE, -EAGAIN, "503"},
         {"refused", "'fault':'status','status':416", IMAGE, -EINVAL, "416"},
         {"teapot", "'fault':'status','status':418", IMAGE, -EINVAL, "418"},
         {"start", "'fault':'wrong_start'", IMAGE, -EINVAL, "byte 4096 instead of 0"},
@@ -125,7 +125,7 @@ static const struct refusal {
         {"header", "'fault':'huge_header'", IMAGE, -EIO, "longer than 65536"},
         {"loop", "'fault':'redirect'", IMAGE, -EIO, "more than 10 times"},
         {"portal", "'fault':'captive_portal'", IMAGE, -EINVAL, "does not support range requests"},
-        {"reset", "'fault':'reset_before'", IMAGE, -EIO, "connection"},
+        {"reset", "'fault':'reset_before'", IMAGE, -EAGAIN, "connection"},
         {"length", "'fault':'wrong_length','by':1", IMAGE, -EINVAL, "contradicts"},
 };
 
@@ -238,7 +238,7 @@ static void it_ends_when_its_time_is_up(void **state)
 	(void)state;
 	fixture_image(server, "silent", IMAGE);
 	server_control(server, "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/silent\"}]}");
-	assert_int_equal(probe_url(server_url(server, "silent", url), 200, &probe, &err), -EIO);
+	assert_int_equal(probe_url(server_url(server, "silent", url), 200, &probe, &err), -EAGAIN);
 	assert_non_null(strstr(err.text, "did not answer within 200 ms"));
 	server_control(server, "{\"clear\":true,\"release\":true}");
 }

@@ -68,6 +68,16 @@ size_t nr_events(struct fixture *fx, enum image_event_kind kind)
 	return nr;
 }
 
+unsigned int nr_invalidations(struct fixture *fx)
+{
+	unsigned int nr;
+
+	cf_lock(&fx->lock);
+	nr = fx->nr_invalidate;
+	cf_unlock(&fx->lock);
+	return nr;
+}
+
 struct told wait_event(struct fixture *fx, enum image_event_kind kind)
 {
 	uint64_t give_up = clock_monotonic_ns() + FIXTURE_WAIT;

@@ -77,6 +77,7 @@ struct parking {
 	struct fixture *fx;
 	struct answer *answers[NR_PARKING];
 	unsigned int nr; /* under fx->lock */
+	uint64_t first;  /* region */
 	void *data;
 };
 
@@ -85,7 +86,8 @@ static void *park(void *arg)
 	struct parking *parking = arg;
 
 	for (unsigned int i = 0; i < NR_PARKING; i++) {
-		parking->answers[i] = start_write(parking->fx, i * MIB + 1, parking->data, MIB - 2);
+		parking->answers[i] = start_write(parking->fx, (parking->first + i) * MIB + 1,
+		                                  parking->data, MIB - 2);
 		cf_lock(&parking->fx->lock);
 		parking->nr++;
 		cf_unlock(&parking->fx->lock);
@@ -126,6 +128,34 @@ static void parked_writes_over_the_limit_wait_for_room(void **state)
 	fixture_free(fx);
 }
 
+/* One connection, and background has it but no room, because parked writes have that. */
+static void background_without_room_gives_its_connection_to_who_waits(void **state)
+{
+	struct fixture *fx = fixture_new(64 * MIB, MIB);
+	struct parking parking = {.fx = fx, .data = filled(MIB, 0xA4)};
+	pthread_t thread;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	fx->params.settings.hydration_threshold = 1;
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 1);
+	assert_int_equal(memory_source_asked(fx->source, 0).class, SOURCE_BACKGROUND);
+	/* Background's region is the first one: writes begin behind it. */
+	assert_int_equal(memory_source_asked(fx->source, 0).offset, 0);
+	parking.first = 1;
+	assert_int_equal(pthread_create(&thread, NULL, park, &parking), 0);
+	wait_until(nr_parked(&parking) == 40);
+	memory_source_gate(fx->source, UINT64_MAX);
+	(void)pthread_join(thread, NULL);
+	for (unsigned int i = 0; i < NR_PARKING; i++)
+		assert_int_equal(answer_free(parking.answers[i]), 0);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	free(parking.data);
+	fixture_free(fx);
+}
+
 static void stop_lets_a_write_go_that_waits_for_room(void **state)
 {
 	struct fixture *fx = fixture_opened(64 * MIB, MIB);
@@ -151,6 +181,7 @@ int main(void)
 	        cmocka_unit_test(the_reserve_is_there_whatever_replies_take),
 	        cmocka_unit_test(a_slow_destination_stops_the_source_and_not_the_readers),
 	        cmocka_unit_test(parked_writes_over_the_limit_wait_for_room),
+	        cmocka_unit_test(background_without_room_gives_its_connection_to_who_waits),
 	        cmocka_unit_test(stop_lets_a_write_go_that_waits_for_room),
 	};
 

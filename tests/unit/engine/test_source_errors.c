@@ -114,6 +114,23 @@ static void background_heals_an_outage_by_itself(void **state)
 	fixture_free(fx);
 }
 
+static void background_alone_finds_out_that_the_source_is_away(void **state)
+{
+	struct fixture *fx = with_timeout(200, ON_ERROR_EIO);
+
+	(void)state;
+	fx->params.settings.hydration_threshold = 4;
+	memory_source_break(fx->source, SOURCE_FAILED);
+	fixture_open(fx);
+	wait_until(status_of(fx).source_state == SOURCE_STATE_UNREACHABLE);
+	assert_int_equal(status_of(fx).hydration, HYDRATION_WAITING);
+	(void)wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN);
+	memory_source_break(fx->source, SOURCE_OK);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_END), 1);
+	fixture_free(fx);
+}
+
 static void wait_waits_until_it_is_told_otherwise(void **state)
 {
 	struct fixture *fx = with_timeout(100, ON_ERROR_WAIT);
@@ -279,6 +296,7 @@ int main(void)
 	        cmocka_unit_test(a_silent_source_fails_at_the_deadline),
 	        cmocka_unit_test(later_misses_fail_at_once_but_one_a_second_asks),
 	        cmocka_unit_test(background_heals_an_outage_by_itself),
+	        cmocka_unit_test(background_alone_finds_out_that_the_source_is_away),
 	        cmocka_unit_test(wait_waits_until_it_is_told_otherwise),
 	        cmocka_unit_test(wait_goes_on_when_the_source_is_back),
 	        cmocka_unit_test(wait_with_a_time_puts_it_in_place_of_timeout),
