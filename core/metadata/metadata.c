@@ -27,7 +27,6 @@ struct metadata {
 	_Atomic bool fail_io;
 	_Atomic uint64_t nr_committed;
 	_Atomic uint64_t nr_used;
-	_Atomic bool unsettled; /* state.unsettled */
 };
 
 static int check_params(const struct metadata_params *params, struct cf_error *err)
@@ -112,10 +111,9 @@ static void take_into_map(void *user, uint64_t first, const uint64_t *words, uin
 	region_map_replace_locked(user, first, words, nr);
 }
 
-static void publish_state(struct metadata *md)
+static void publish_usage(struct metadata *md)
 {
 	atomic_store(&md->nr_used, md->state.space.nr_allocated);
-	atomic_store(&md->unsettled, md->state.unsettled);
 }
 
 static int load(struct metadata *md, const struct metadata_params *params, struct cf_error *err)
@@ -136,7 +134,7 @@ static int load(struct metadata *md, const struct metadata_params *params, struc
 	if (formatted)
 		md->state.unsettled = false;
 	atomic_store(&md->nr_committed, md->map.nr_hydrated);
-	publish_state(md);
+	publish_usage(md);
 	return 0;
 }
 
@@ -292,11 +290,6 @@ bool metadata_changed_this_transaction(struct metadata *md)
 	return changed;
 }
 
-bool metadata_needs_commit(struct metadata *md)
-{
-	return md->unsettled || metadata_changed_this_transaction(md);
-}
-
 static bool may_write(const struct metadata *md)
 {
 	return !md->fail_io && !md->read_only;
@@ -338,7 +331,7 @@ static int commit_locked(struct metadata *md, struct cf_error *err)
 		return cf_error_set(err, -EINVAL, "there is no frozen set to commit");
 	r = commit_frozen(&md->state, &md->map, &nr_committed, err);
 	atomic_store(&md->nr_committed, nr_committed);
-	publish_state(md);
+	publish_usage(md);
 	if (r < 0)
 		return r;
 	cf_lock(&md->bitmap_lock);
@@ -399,7 +392,7 @@ static int reopen_locked(struct metadata *md, struct cf_error *err)
 	disk_state_fini(&md->state);
 	md->state = fresh;
 	atomic_store(&md->nr_committed, nr_hydrated);
-	publish_state(md);
+	publish_usage(md);
 	return 0;
 }
 

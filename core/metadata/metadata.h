@@ -115,13 +115,6 @@ int metadata_set_range_locked(struct metadata *md, uint64_t first, uint64_t nr);
 bool metadata_changed_this_transaction(struct metadata *md);
 
 /*
- * A commit has something to do: regions were marked, or nothing was committed since the open, so
- * that the superblock as it was read may never have reached the disk (who wrote it was killed
- * before the sync). Who promises durability must not leave that commit out.
- */
-bool metadata_needs_commit(struct metadata *md);
-
-/*
  * Freezes what was marked. @hook (NULL is allowed) is called with @user under the bitmap lock at
  * the moment of the swap, only when 0 is returned.
  */
