@@ -197,14 +197,13 @@ static void a_reader_of_a_silent_source_is_not_kept_by_background_that_has_no_ro
 	(void)state;
 	fx->params.settings.max_connections = 16;
 	memory_source_set_chunk(fx->source, 64 * KIB);
-	memory_source_gate(fx->source, 0);
+	memory_source_gate(fx->source, 64 * KIB);
 	fixture_open(fx);
+	/* Background has the room for its first piece before the readers come. */
 	memory_source_wait_held(fx->source, 1);
 	/* 28 MiB of replies, once their first bytes have come: more than background leaves. */
 	for (unsigned int i = 0; i < NR_HELD; i++)
 		readers[i] = start_read(fx, (4 + 4 * i) * MIB, 2 * MIB);
-	memory_source_wait_held(fx->source, 1 + NR_HELD);
-	memory_source_gate(fx->source, 64 * KIB);
 	wait_until(memory_source_nr_bytes(fx->source) == (1 + NR_HELD) * 64 * KIB);
 	memory_source_gate(fx->source, 192 * KIB);
 	/* Background's second piece finds no room; everybody else's bytes just do not come. */
