@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/cleanup.h"
 #include "core/base/clock.h"
@@ -53,6 +54,9 @@ int file_examine_identity(int fd, bool is_device, struct source_identity *ret)
 	return 0;
 }
 
+/* Enough to tell what kind of file this is; less than a region, so that nobody keeps it. */
+#define HEAD_SIZE ((size_t)512)
+
 /* Shared by who asks and the thread that looks; the last one frees it. */
 struct examination {
 	char *path; /* owned */
@@ -77,8 +81,21 @@ static void examination_unref(struct examination *e)
 		return;
 	cf_cond_fini(&e->cond);
 	cf_mutex_fini(&e->lock);
+	free(e->found.head);
 	free(e->path);
 	free(e);
+}
+
+/* Without it nothing is missing: who reads the image meets the error. */
+static void read_head(int fd, struct source_probe *ret)
+{
+	CF_AUTO_FREE unsigned char *head = malloc(HEAD_SIZE);
+	ssize_t length = head ? pread(fd, head, HEAD_SIZE, 0) : 0;
+
+	if (length <= 0)
+		return;
+	ret->head_length = (size_t)length;
+	ret->head = cf_steal(&head);
 }
 
 static int examine(const char *path, struct source_probe *ret, struct cf_error *err)
@@ -93,6 +110,7 @@ static int examine(const char *path, struct source_probe *ret, struct cf_error *
 		return cf_error_errno(err, r, "the size of %s cannot be read", path);
 	if (!ret->identity.size)
 		return cf_error_set(err, -EINVAL, "%s is empty (0 bytes)", path);
+	read_head(fd, ret);
 	return 0;
 }
 
@@ -147,9 +165,10 @@ static int await(struct examination *e, uint64_t timeout_ms, struct source_probe
 		in_time = cf_cond_wait_until(&e->cond, &e->lock, deadline);
 	if (e->done) {
 		r = e->result;
-		if (r == 0)
+		if (r == 0) {
 			*ret = e->found;
-		else if (err)
+			e->found.head = NULL;
+		} else if (err)
 			*err = e->error;
 	}
 	in_time = e->done;

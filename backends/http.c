@@ -29,7 +29,10 @@ static struct http_source *http_of(struct source *source)
 static int http_probe(struct source *source, uint64_t timeout_ms, struct source_probe *ret_probe,
                       struct cf_error *err)
 {
-	return http_probe_run(http_of(source)->loop, source->shown, timeout_ms, ret_probe, err);
+	size_t length = source->probe_length ? source->probe_length : SOURCE_HEAD_MAX;
+
+	return http_probe_run(http_of(source)->loop, source->shown, length, timeout_ms, ret_probe,
+	                      err);
 }
 
 static void http_pin(struct source *source, const struct source_identity *identity)

@@ -33,6 +33,7 @@ void http_failure_outcome(CURL *easy, CURLcode code, const char *detail,
 	const char *reason = reason_of(code, detail);
 	const char *what = "the connection to the server broke";
 	enum source_result result = SOURCE_FAILED;
+	int meaning = -EAGAIN;
 
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
@@ -41,18 +42,22 @@ void http_failure_outcome(CURL *easy, CURLcode code, const char *detail,
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 		what = "the host name cannot be resolved";
+		meaning = -EIO;
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
 		what = "the server does not answer";
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
 		what = "the server's certificate is not accepted";
+		meaning = -EIO;
 		break;
 	case CURLE_SSL_CACERT_BADFILE:
 		what = "the file of CA certificates cannot be used";
+		meaning = -EIO;
 		break;
 	case CURLE_SSL_CONNECT_ERROR:
 		what = "no TLS connection to the server comes about";
+		meaning = -EIO;
 		break;
 	case CURLE_GOT_NOTHING:
 		what = "the server closed the connection without an answer";
@@ -62,11 +67,12 @@ void http_failure_outcome(CURL *easy, CURLcode code, const char *detail,
 	case CURLE_BAD_CONTENT_ENCODING:
 		what = "the server's answer is not HTTP";
 		result = SOURCE_WRONG_REPLY;
+		meaning = -EIO;
 		break;
 	default:
 		break;
 	}
 	outcome->result = result;
 	outcome->retry_after_ms = 0;
-	(void)cf_error_set(&outcome->error, -EIO, "%s: %s", what, reason);
+	(void)cf_error_set(&outcome->error, meaning, "%s: %s", what, reason);
 }

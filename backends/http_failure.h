@@ -6,7 +6,8 @@
 
 #include "core/engine/source.h"
 
-/* @code is not CURLE_OK; @detail is the handle's CURLOPT_ERRORBUFFER. */
+/* @code is not CURLE_OK; @detail is the handle's CURLOPT_ERRORBUFFER. The error's code is -EAGAIN
+ * for what may pass in a moment, else -EIO. */
 void http_failure_outcome(CURL *easy, CURLcode code, const char *detail,
                           struct source_outcome *outcome);
 

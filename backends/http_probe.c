@@ -160,7 +160,7 @@ static int probe_result(struct http_probe *probe, bool timed_out, uint64_t timeo
 	if (probe->understood && (timed_out || outcome->result != SOURCE_CANCELLED))
 		return 0;
 	if (timed_out)
-		return cf_error_set(err, -EIO,
+		return cf_error_set(err, -EAGAIN,
 		                    "%s: the server did not answer within %" PRIu64 " ms", shown,
 		                    timeout_ms);
 	if (outcome->result == SOURCE_CANCELLED)
@@ -168,11 +168,11 @@ static int probe_result(struct http_probe *probe, bool timed_out, uint64_t timeo
 	return cf_error_set(err, outcome->error.code, "%s: %s", shown, outcome->error.text);
 }
 
-int http_probe_run(struct http_loop *loop, const char *shown, uint64_t timeout_ms,
+int http_probe_run(struct http_loop *loop, const char *shown, size_t length, uint64_t timeout_ms,
                    struct source_probe *ret, struct cf_error *err)
 {
 	struct http_probe *probe = calloc(1, sizeof(*probe));
-	unsigned char *head = malloc(SOURCE_HEAD_MAX);
+	unsigned char *head = malloc(length);
 	bool timed_out;
 	int r;
 
@@ -182,7 +182,7 @@ int http_probe_run(struct http_loop *loop, const char *shown, uint64_t timeout_m
 		return cf_error_set(err, -ENOMEM, "%s: there is no memory", shown);
 	}
 	probe->req = (struct source_request){
-	        .length = SOURCE_HEAD_MAX,
+	        .length = length,
 	        .class = SOURCE_FOREGROUND,
 	        .sink = &probe_sink,
 	};
@@ -198,6 +198,8 @@ int http_probe_run(struct http_loop *loop, const char *shown, uint64_t timeout_m
 			head = NULL;
 		else
 			ret->head = NULL;
+	} else if (r == -EAGAIN) {
+		ret->retry_after_ms = probe->outcome.retry_after_ms;
 	}
 	free(head);
 	cf_cond_fini(&probe->cond);

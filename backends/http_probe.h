@@ -11,8 +11,9 @@
 struct http_loop;
 struct http_probe;
 
-/* struct source_ops.probe, for a source whose messages call it @shown. */
-int http_probe_run(struct http_loop *loop, const char *shown, uint64_t timeout_ms,
+/* struct source_ops.probe, for a source whose messages call it @shown: asks for its first @length
+ * bytes. */
+int http_probe_run(struct http_loop *loop, const char *shown, size_t length, uint64_t timeout_ms,
                    struct source_probe *ret, struct cf_error *err);
 
 /* On the loop's thread, when the header section is complete: as http_reply_judge(). */

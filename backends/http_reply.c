@@ -234,7 +234,7 @@ enum source_result http_reply_judge_status(const struct http_reply *reply,
 		                          "the proxy denies access (" STATUS_FORMAT ")",
 		                          STATUS_ARGS(reply));
 	if (status >= 500 || status == 408 || status == 425 || status == 429) {
-		(void)http_reply_outcome(outcome, SOURCE_FAILED, -EIO,
+		(void)http_reply_outcome(outcome, SOURCE_FAILED, -EAGAIN,
 		                         "the server answered " STATUS_FORMAT, STATUS_ARGS(reply));
 		outcome->retry_after_ms = retry_after_ms(reply);
 		return SOURCE_FAILED;

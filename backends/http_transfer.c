@@ -318,7 +318,7 @@ static bool ask_original(struct http_transfer *t, uint64_t now_ns)
 
 static void stalled_outcome(const struct http_transfer *t, struct source_outcome *outcome)
 {
-	(void)http_reply_outcome(outcome, SOURCE_FAILED, -EIO,
+	(void)http_reply_outcome(outcome, SOURCE_FAILED, -EAGAIN,
 	                         "the server sent nothing for %" PRIu64 " ms",
 	                         t->session->stall_ms);
 }

@@ -133,7 +133,7 @@ static CURLUcode parse(const char *base, const char *text, struct http_url **ret
 	if (rc == CURLUE_OK && base)
 		rc = curl_url_set(u, CURLUPART_URL, base, 0);
 	if (rc == CURLUE_OK)
-		rc = curl_url_set(u, CURLUPART_URL, text, CURLU_URLENCODE);
+		rc = curl_url_set(u, CURLUPART_URL, text, CURLU_URLENCODE | CURLU_ALLOW_SPACE);
 	if (rc == CURLUE_OK)
 		rc = build(u, ret);
 	curl_url_cleanup(u);

@@ -38,7 +38,11 @@ static int checked_probe(struct source *source, uint64_t timeout_ms, struct sour
 {
 	struct source *inner = checked(source)->inner;
 	struct cf_error why = {0};
-	int r = inner->ops->probe(inner, timeout_ms, ret_probe, &why);
+	int r;
+
+	assert(source->probe_length <= SOURCE_HEAD_MAX);
+	inner->probe_length = source->probe_length;
+	r = inner->ops->probe(inner, timeout_ms, ret_probe, &why);
 
 	assert(r == 0 || (r == why.code && why.text[0]));
 	assert(r != 0 || ret_probe->identity.size > 0);

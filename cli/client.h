@@ -10,8 +10,7 @@
 #include "core/base/error.h"
 #include "core/control/status.h"
 
-/* For what never waits for disk or source, and for what does: the server's own deadline and more.
- */
+/* For what never waits for disk or source; for what does: the server's own deadline and more. */
 #define CLIENT_TIMEOUT_MS      UINT64_C(10000)
 #define CLIENT_SLOW_TIMEOUT_MS UINT64_C(330000)
 

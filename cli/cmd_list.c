@@ -27,6 +27,7 @@ static enum exit_status print_table(const struct clones *clones)
 
 	if (clones->nr == 0)
 		return EXIT_STATUS_DONE;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
 	statuses = calloc(clones->nr, sizeof(*statuses));
 	if (!statuses) {
 		output_error("no memory");

@@ -9,6 +9,7 @@
 #include "core/metadata/metadata.h"
 #include "daemon/history.h"
 #include "daemon/image_kind.h"
+#include "daemon/source_ask.h"
 
 void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings)
 {
@@ -34,34 +35,50 @@ static int open_source(struct clone *clone, const struct options *options, struc
 	const struct source_options source_options = {
 	        .cacert = options->cacert,
 	        .max_connections = clone->settings.max_connections,
+	        .stall_ms = image_stall_ms(clone->settings.timeout_ms),
 	};
 
 	return source_open(clone->name->fetch, &source_options, &clone->source, err);
 }
 
-/* What a probe that brought something says besides its identity. */
-static void warn_about_source(const struct clone *clone, const struct options *options,
-                              const struct source_probe *probe)
+/* Said once, when the clone is made: it does not change any more. */
+static void warn_about_contents(struct clone *clone, const struct options *options,
+                                const struct source_probe *probe)
 {
 	const char *kind = image_kind_find(probe->head, probe->head_length);
-	const char *shown = clone->name->shown;
 
 	if (kind && !options->raw)
-		log_warn("%s looks like a %s file: its bytes are shown, not the disk inside (-o "
-		         "raw silences this)",
-		         shown, kind);
-	if (probe->identity.size % CF_SECTOR_SIZE)
-		log_warn("%s has %" PRIu64 " bytes, no multiple of 512: a loop device hides the "
-		         "rest",
-		         shown, probe->identity.size);
+		warnings_say(&clone->warnings,
+		             "%s looks like a %s file: its bytes are shown, not the disk inside "
+		             "(-o raw silences this)",
+		             clone->name->shown, kind);
+}
+
+/* What whoever uses the image has to know, at each mount. */
+static void warn_about_size(struct clone *clone, uint64_t size)
+{
+	if (size % CF_SECTOR_SIZE)
+		warnings_say(&clone->warnings,
+		             "%s has %" PRIu64 " bytes, no multiple of 512: a loop device hides "
+		             "the rest",
+		             clone->name->shown, size);
+}
+
+/* What matters as long as the source is needed, at each mount. */
+static void warn_about_identity(struct clone *clone, const struct source_probe *probe)
+{
+	const char *shown = clone->name->shown;
+
 	if (probe->is_device)
-		log_warn("%s is a block device: if its contents change, only another size will "
-		         "show it",
-		         shown);
+		warnings_say(&clone->warnings,
+		             "%s is a block device: if its contents change, only another size "
+		             "will show it",
+		             shown);
 	else if (probe->weak_validators)
-		log_warn("%s has no strong ETag and no old Last-Modified: a change of its contents "
-		         "may go unnoticed",
-		         shown);
+		warnings_say(&clone->warnings,
+		             "%s has no strong ETag and no old Last-Modified: a change of its "
+		             "contents may go unnoticed",
+		             shown);
 }
 
 static void keep_head(struct clone *clone, struct source_probe *probe)
@@ -79,14 +96,16 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	r = open_source(clone, options, err);
 	if (r < 0)
 		return r;
-	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
+	r = source_ask(clone->source, clone->settings.timeout_ms, &probe, err);
 	if (r < 0)
 		return r;
 	r = options->fake ? state_check_new(clone->state, &probe.identity, err)
 	                  : state_create(clone->state, &probe.identity, err);
 	/* A refusal is one sentence: nothing is said before. */
 	if (r == 0) {
-		warn_about_source(clone, options, &probe);
+		warn_about_contents(clone, options, &probe);
+		warn_about_size(clone, probe.identity.size);
+		warn_about_identity(clone, &probe);
 		keep_head(clone, &probe);
 	}
 	free(probe.head);
@@ -106,6 +125,7 @@ static int judge_probe(struct clone *clone, const struct options *options, int p
 		r = clone_config_check_source(config, &probe->identity, &why);
 	else
 		why = *err;
+	clone->finding = why;
 	switch (r) {
 	case 0:
 		clone->source_state = SOURCE_STATE_OK;
@@ -133,6 +153,7 @@ static int judge_probe(struct clone *clone, const struct options *options, int p
 static int resume(struct clone *clone, const struct options *options, struct cf_error *err)
 {
 	struct source_probe probe = {.head = NULL};
+	bool has_head;
 	int r;
 
 	r = state_open(clone->state, err);
@@ -140,15 +161,25 @@ static int resume(struct clone *clone, const struct options *options, struct cf_
 		return r;
 	if (metadata_is_hydration_done(state_metadata(clone->state))) {
 		clone->source_state = SOURCE_STATE_UNUSED;
+		warn_about_size(clone, state_config(clone->state)->source.size);
 		return 0;
 	}
 	r = open_source(clone, options, err);
 	if (r < 0)
 		return r;
-	r = clone->source->ops->probe(clone->source, clone->settings.timeout_ms, &probe, err);
+	has_head = metadata_is_region_hydrated(state_metadata(clone->state), 0);
+	clone->source->probe_length = has_head ? 1 : 0;
+	r = source_ask(clone->source, clone->settings.timeout_ms, &probe, err);
+	if (r == -EINTR)
+		return r;
 	r = judge_probe(clone, options, r, &probe, err);
-	if (clone->source_state == SOURCE_STATE_OK)
-		keep_head(clone, &probe);
+	if (r == 0)
+		warn_about_size(clone, state_config(clone->state)->source.size);
+	if (r == 0 && clone->source_state == SOURCE_STATE_OK) {
+		warn_about_identity(clone, &probe);
+		if (!has_head)
+			keep_head(clone, &probe);
+	}
 	free(probe.head);
 	return r;
 }
@@ -194,6 +225,16 @@ int clone_open(const struct options *options, const char *mountpoint, struct clo
 	return state_open(clone->state, err);
 }
 
+static void open_journal(struct clone *clone, const struct options *options)
+{
+	clone->journal =
+	        history_open(state_dir(clone->state), state_name(clone->state), clone->name->shown);
+	for (size_t i = 0; i < options->nr_warnings; i++)
+		journal_event(clone->journal, JOURNAL_WARNING, 0, options->warnings[i]);
+	warnings_note(&clone->warnings, clone->journal);
+	history_source(clone->journal, clone->source_state, clone->finding.text);
+}
+
 int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err)
 {
@@ -214,8 +255,7 @@ int clone_start(struct clone *clone, const struct options *options,
 	};
 	int r;
 
-	clone->journal =
-	        history_open(state_dir(clone->state), state_name(clone->state), clone->name->shown);
+	open_journal(clone, options);
 	clone_image_settings(&clone->settings, &params.settings);
 	if (clone->source)
 		clone->source->ops->pin(clone->source, &config->source);
@@ -230,17 +270,34 @@ int clone_start(struct clone *clone, const struct options *options,
 	return 0;
 }
 
-int clone_close(struct clone *clone, struct cf_error *err)
+/* Before the lock is let go: its next holder finds the session closed. */
+static void close_journal(struct clone *clone, const char *reason, int committed,
+                          const struct cf_error *why)
 {
-	int r = image_close(clone->image, err);
+	struct cf_error both;
+
+	if (committed < 0) {
+		(void)cf_error_set(&both, committed, "%s; the last commit failed: %s", reason,
+		                   why->text);
+		reason = both.text;
+	}
+	journal_close(clone->journal, reason);
+}
+
+int clone_close(struct clone *clone, const char *reason, struct cf_error *err)
+{
+	struct cf_error why = {0};
+	int r = image_close(clone->image, &why);
 
 	if (clone->source)
 		clone->source->ops->close(clone->source);
-	/* Before the lock: the next holder finds the session closed. */
-	journal_close(clone->journal, r < 0 ? "the last commit failed" : "unmounted");
+	close_journal(clone, reason, r, &why);
 	state_release(clone->state);
 	source_name_free(clone->name);
+	warnings_fini(&clone->warnings);
 	free(clone->head);
 	*clone = (struct clone){.name = NULL};
+	if (r < 0 && err)
+		*err = why;
 	return r;
 }

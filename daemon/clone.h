@@ -17,6 +17,7 @@
 #include "core/engine/source.h"
 #include "core/state/state.h"
 #include "daemon/options.h"
+#include "daemon/warnings.h"
 
 struct journal;
 
@@ -25,6 +26,8 @@ struct clone {
 	struct state *state;
 	struct source *source; /* NULL: complete, none is needed */
 	enum image_source_state source_state;
+	struct cf_error finding;  /* why it is unreachable or changed */
+	struct warnings warnings; /* until there is a journal */
 	struct settings settings; /* as mounted */
 	unsigned char *head;      /* owned; the image's first bytes that the probe brought */
 	size_t head_length;
@@ -46,10 +49,10 @@ int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err);
 
 /*
- * Last commit, then everything is closed and unlocked, the journal included. 0, or why the last
- * commit failed. Accepts what was opened half.
+ * Last commit, then everything is closed and unlocked, the journal included: @reason says there why
+ * the clone was closed. 0, or why the last commit failed. Accepts what was opened half.
  */
-int clone_close(struct clone *clone, struct cf_error *err);
+int clone_close(struct clone *clone, const char *reason, struct cf_error *err);
 
 /* The engine's settings out of those that people set. */
 void clone_image_settings(const struct settings *settings, struct image_settings *ret_settings);

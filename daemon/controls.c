@@ -79,9 +79,9 @@ static void get_status(void *user, struct control_status *ret_status)
 	status->uptime_seconds = (clock_monotonic_ns() - d->started_ns) / CF_NS_PER_S;
 	status->pid = (uint64_t)getpid();
 	status->api_version = CONTROL_API_VERSION;
-	status->read_only = d->options->read_only || image.mode != IMAGE_RW;
+	status->read_only = d->options->read_only;
 	status->modified = image.modified;
-	status->no_hydration = image.hydration == HYDRATION_PAUSED;
+	status->no_hydration = image.paused;
 	status->no_discard_passdown = d->options->no_discard_passdown;
 	get_settings(d, &status->settings);
 }

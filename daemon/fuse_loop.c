@@ -209,6 +209,7 @@ int fuse_loop_start(struct fuse_loop *loop, struct cf_error *err)
 	r = -pthread_create(&loop->thread, NULL, loop_main, loop);
 	if (r < 0)
 		return cf_error_errno(err, r, "cannot start the FUSE loop's thread");
+	(void)pthread_setname_np(loop->thread, "clonefs-fuse");
 	loop->started = true;
 	return 0;
 }

@@ -26,6 +26,14 @@ struct journal *history_open(const char *state_dir, const char *name, const char
 	return journal;
 }
 
+void history_source(struct journal *journal, enum image_source_state state, const char *why)
+{
+	if (state == SOURCE_STATE_UNREACHABLE)
+		journal_begin(journal, JOURNAL_OUTAGE, why);
+	else if (state == SOURCE_STATE_CHANGED)
+		journal_begin(journal, JOURNAL_SOURCE_CHANGED, why);
+}
+
 static void note_mode(struct journal *journal, const struct image_event *event)
 {
 	char text[JOURNAL_TEXT_MAX];

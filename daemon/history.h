@@ -15,6 +15,9 @@
  */
 struct journal *history_open(const char *state_dir, const char *name, const char *source);
 
+/* What the probe at mount found: begins the outage or change whose end the image will tell. */
+void history_source(struct journal *journal, enum image_source_state state, const char *why);
+
 void history_event(struct journal *journal, const struct image_event *event);
 
 /* One row for each setting that differs. */

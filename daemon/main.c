@@ -190,7 +190,7 @@ static int start(struct daemon *d, int signal_fd, struct cf_error *err)
 {
 	int r;
 
-	r = mount_place_find(d->options->mountpoint, &d->place, err);
+	r = mount_place_find(d->options->mountpoint, d->options->fake, &d->place, err);
 	if (r < 0)
 		return r;
 	r = clone_open(d->options, d->place.path, &d->clone, err);
@@ -266,8 +266,8 @@ static void stop_serving(struct daemon *d)
 		file_times_keep(&d->times);
 }
 
-/* Accepts what was started half. Says why the last commit failed. */
-static int stop(struct daemon *d, struct cf_error *err)
+/* Accepts what was started half. Says why the last commit failed; @reason is for the journal. */
+static int stop(struct daemon *d, const char *reason, struct cf_error *err)
 {
 	int r;
 
@@ -279,7 +279,7 @@ static int stop(struct daemon *d, struct cf_error *err)
 	}
 	control_server_stop(d->control);
 	stop_serving(d);
-	r = clone_close(&d->clone, err);
+	r = clone_close(&d->clone, reason, err);
 	fuse_loop_close(d->loop);
 	pending_table_free(d->pending);
 	mount_place_fini(&d->place);
@@ -301,6 +301,8 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 	struct daemon d = {.options = options, .started_ns = clock_monotonic_ns()};
 	struct cf_error stop_err = {0};
 	CF_AUTO_CLOSE int signal_fd = -1;
+	struct cf_error failed_start = {0};
+	const char *reason = failed_start.text;
 	bool ready = false;
 	int r;
 	int stopped;
@@ -314,9 +316,11 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 	ready = r == 0 && !options->fake;
 	if (ready) {
 		become_ready(&d, daemonize);
-		serve_until_end(&d, signal_fd);
+		reason = serve_until_end(&d, signal_fd);
+	} else if (r < 0) {
+		(void)cf_error_set(&failed_start, r, "failed start: %s", err->text);
 	}
-	stopped = stop(&d, &stop_err);
+	stopped = stop(&d, reason, &stop_err);
 	if (ready && stopped < 0) {
 		log_error("the last commit failed: %s", stop_err.text);
 		r = cf_error_set(err, stopped, "%s", stop_err.text);

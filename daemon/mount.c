@@ -56,8 +56,8 @@ static int unmount_lazily(const char *path)
 /* The real path of something that may be a dead mountpoint, which cannot be looked into. */
 static int real_path(const char *path, char **ret_path)
 {
-	CF_AUTO_FREE char *folder = NULL;
-	CF_AUTO_FREE char *parent = NULL;
+	char folder[PATH_MAX];
+	char real_folder[PATH_MAX];
 	const char *last;
 
 	*ret_path = realpath(path, NULL);
@@ -68,11 +68,13 @@ static int real_path(const char *path, char **ret_path)
 	last = strrchr(path, '/');
 	if (!last || !last[1] || strcmp(last, "/.") == 0 || strcmp(last, "/..") == 0)
 		return -ENOTCONN;
-	folder = strndup(path, last == path ? 1 : (size_t)(last - path));
-	parent = folder ? realpath(folder, NULL) : NULL;
-	if (!parent)
-		return folder ? -errno : -ENOMEM;
-	return asprintf(ret_path, "%s%s", strcmp(parent, "/") == 0 ? "" : parent, last) < 0
+	if ((size_t)(last - path) >= sizeof(folder))
+		return -ENAMETOOLONG;
+	(void)snprintf(folder, sizeof(folder), "%.*s/", (int)(last - path), path);
+	if (!realpath(folder, real_folder))
+		return -errno;
+	return asprintf(ret_path, "%s%s", strcmp(real_folder, "/") == 0 ? "" : real_folder, last) <
+	                       0
 	               ? -ENOMEM
 	               : 0;
 }
@@ -90,8 +92,9 @@ static int look_at(const char *path, bool is_clonefs, struct stat *ret_st)
 	return 0;
 }
 
-/* Unmounts what dead daemons have left at @path. */
-static int bury_dead_mounts(const char *path, struct stat *ret_st, struct cf_error *err)
+/* Unmounts what dead daemons have left at @path, unless it is only to be looked at. */
+static int bury_dead_mounts(const char *path, bool look_only, struct stat *ret_st,
+                            struct cf_error *err)
 {
 	int r = 0;
 
@@ -107,6 +110,11 @@ static int bury_dead_mounts(const char *path, struct stat *ret_st, struct cf_err
 			return cf_error_set(err, r,
 			                    "mountpoint %s: a dead mount of type %s is in the way",
 			                    path, entry.type);
+		if (look_only) {
+			/* What is below cannot be seen; most often it is a folder. */
+			*ret_st = (struct stat){.st_mode = S_IFDIR};
+			return 0;
+		}
 		r = unmount_lazily(path);
 		if (r < 0)
 			return cf_error_errno(err, r,
@@ -117,7 +125,8 @@ static int bury_dead_mounts(const char *path, struct stat *ret_st, struct cf_err
 	return r < 0 ? cf_error_errno(err, r, "mountpoint %s", path) : 0;
 }
 
-int mount_place_find(const char *path, struct mount_place *ret_place, struct cf_error *err)
+int mount_place_find(const char *path, bool look_only, struct mount_place *ret_place,
+                     struct cf_error *err)
 {
 	CF_AUTO_FREE char *real = NULL;
 	struct stat st;
@@ -126,7 +135,7 @@ int mount_place_find(const char *path, struct mount_place *ret_place, struct cf_
 	r = real_path(path, &real);
 	if (r < 0)
 		return cf_error_errno(err, r, "mountpoint %s", path);
-	r = bury_dead_mounts(real, &st, err);
+	r = bury_dead_mounts(real, look_only, &st, err);
 	if (r < 0)
 		return r;
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))

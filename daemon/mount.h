@@ -17,10 +17,11 @@ struct mount_place {
 
 /*
  * Looks at @path (absolute): it must be a folder or a regular file. A mountpoint that a clonefs
- * which is gone has left behind (ENOTCONN) is unmounted first. -EINVAL, -ENOENT, ... with one
- * sentence. Give back with mount_place_fini().
+ * which is gone has left behind (ENOTCONN) is unmounted first; with @look_only it stays and is
+ * taken for a folder. -EINVAL, -ENOENT, ... with one sentence. Give back with mount_place_fini().
  */
-int mount_place_find(const char *path, struct mount_place *ret_place, struct cf_error *err);
+int mount_place_find(const char *path, bool look_only, struct mount_place *ret_place,
+                     struct cf_error *err);
 void mount_place_fini(struct mount_place *place);
 
 /*
@@ -30,8 +31,7 @@ void mount_place_fini(struct mount_place *place);
 char *mount_option_string(const char *source, bool read_only, bool allow_other,
                           const char *kernel_options);
 
-/* One mmap fault then becomes one request of 1 MiB. Best effort: only root may, only Linux has it.
- */
+/* One mmap fault then becomes one request of 1 MiB. Best effort: only root may do it. */
 void mount_set_read_ahead(dev_t device);
 
 /*

@@ -46,15 +46,32 @@ static const char *field_at(const char *line, unsigned int n, size_t *ret_length
 	return line;
 }
 
+/* "MAJOR:MINOR" */
+static bool parse_device(const char *field, dev_t *ret_device)
+{
+	char *end;
+	unsigned long major_number = strtoul(field, &end, 10);
+	unsigned long minor_number;
+
+	if (end == field || *end != ':')
+		return false;
+	field = end + 1;
+	minor_number = strtoul(field, &end, 10);
+	if (end == field || *end != ' ')
+		return false;
+	*ret_device = makedev((unsigned int)major_number, (unsigned int)minor_number);
+	return true;
+}
+
 static bool parse_line(const char *line, const char *path, struct mountinfo_entry *ret_entry)
 {
-	unsigned int major_number, minor_number;
 	const char *field;
+	dev_t device;
 	size_t length;
 
 	/* ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAGS...] - TYPE SOURCE ... */
 	field = field_at(line, 2, &length);
-	if (!field || sscanf(field, "%u:%u", &major_number, &minor_number) != 2)
+	if (!field || !parse_device(field, &device))
 		return false;
 	field = field_at(line, 4, &length);
 	if (!field || !equals_escaped(field, length, path))
@@ -65,7 +82,7 @@ static bool parse_line(const char *line, const char *path, struct mountinfo_entr
 	field = field ? field_at(field, 1, &length) : NULL;
 	if (!field)
 		return false;
-	ret_entry->device = makedev(major_number, minor_number);
+	ret_entry->device = device;
 	(void)snprintf(ret_entry->type, sizeof(ret_entry->type), "%.*s", (int)length, field);
 	return true;
 }

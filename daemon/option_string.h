@@ -25,8 +25,7 @@ int option_string_next(const char **cursor, struct option_word *ret_word, struct
 
 void option_word_fini(struct option_word *word);
 
-/* @text with a backslash before each comma and backslash: read back it is @text. NULL: no memory.
- */
+/* @text with commas and backslashes escaped: read back it is @text. NULL: no memory. */
 char *option_string_escape(const char *text);
 
 #endif

@@ -14,13 +14,14 @@
 #include "core/base/units.h"
 #include "core/state/names.h"
 #include "core/state/paths.h"
+#include "core/state/url.h"
 #include "daemon/option_string.h"
 
 struct option_spec;
 typedef int option_store_fn(struct options *o, const struct option_spec *spec, const char *value,
                             struct cf_error *err);
 
-enum option_value { VALUE_NONE, VALUE_NEEDED };
+enum option_value { VALUE_NONE, VALUE_NEEDED, VALUE_OPTIONAL };
 
 struct option_spec {
 	const char *name;
@@ -205,7 +206,8 @@ static const struct option_spec option_specs[] = {
         {"defaults", VALUE_NONE, NULL, 0},
         {"auto", VALUE_NONE, NULL, 0},
         {"noauto", VALUE_NONE, NULL, 0},
-        {"user", VALUE_NONE, NULL, 0},
+        /* mount(8) hands on who mounted, as user=NAME. */
+        {"user", VALUE_OPTIONAL, NULL, 0},
         {"nouser", VALUE_NONE, NULL, 0},
         {"users", VALUE_NONE, NULL, 0},
         {"owner", VALUE_NONE, NULL, 0},
@@ -278,12 +280,26 @@ static int store_string(struct options *o, const char *text, struct cf_error *er
 	return r;
 }
 
+/* A path counts from the folder we were called in, which the daemon leaves. */
+static int store_source(struct options *o, const char *text, struct cf_error *err)
+{
+	char *path = NULL;
+	int r;
+
+	if (!*text || url_scheme_length(text))
+		return replace_string(o, FIELD(source), strdup(text), err);
+	r = path_absolute(text, &path);
+	if (r < 0)
+		return cf_error_errno(err, r, "cannot make the path of the source absolute");
+	return replace_string(o, FIELD(source), path, err);
+}
+
 static int store_argument(struct options *o, const char *text, struct cf_error *err)
 {
 	int r;
 
 	if (!o->source)
-		return replace_string(o, FIELD(source), strdup(text), err);
+		return store_source(o, text, err);
 	if (o->mountpoint)
 		return cf_error_set(err, -EINVAL,
 		                    "expected SOURCE and MOUNTPOINT, found more arguments");

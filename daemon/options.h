@@ -16,7 +16,7 @@
 
 struct options {
 	/* all strings are owned by this structure; NULL: not given */
-	char *source;     /* as given, may hold secrets */
+	char *source;     /* as given, may hold secrets; a path: absolute */
 	char *mountpoint; /* absolute */
 
 	bool help;
@@ -56,8 +56,8 @@ struct options {
 
 /*
  * Fills *@ret_options. -EINVAL, -ERANGE: wrong usage (unknown option, value out of its range,
- * SOURCE or MOUNTPOINT missing); -EOPNOTSUPP: understood and refused (remount); -ENOMEM. @err has the
- * sentence; it shows no part of SOURCE. *@ret_options needs options_fini() in any case.
+ * SOURCE or MOUNTPOINT missing); -EOPNOTSUPP: understood and refused (remount); -ENOMEM. @err has
+ * the sentence; it shows no part of SOURCE. *@ret_options needs options_fini() in any case.
  */
 int options_parse(int argc, char *const argv[], struct options *ret_options, struct cf_error *err);
 

@@ -46,8 +46,7 @@ uint64_t pending_number(const struct pending *p);
 /* The image's reference (NULL allowed) is the entry's now; @p is not the caller's any more. */
 void pending_attach(struct pending *p, struct image_request *request);
 
-/* From done(), after the reply: nobody finds the entry any more; @p is not the caller's any more.
- */
+/* From done(), after the reply: nobody finds the entry any more, and @p is not the caller's. */
 void pending_finish(struct pending *p);
 
 /* The kernel sent an interrupt for request @number at @now_ns. False: it has been answered. */

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,18 +78,33 @@ bool proc_status_parse(const char *text, struct proc_status *ret_status)
 	return true;
 }
 
+/* The number in field @n (from 0) of @text, which fields are separated by single spaces. */
+static bool field_number(const char *text, unsigned int n, uint64_t *ret_value)
+{
+	char *end;
+
+	for (; n; n--) {
+		text = strchr(text, ' ');
+		if (!text)
+			return false;
+		text++;
+	}
+	errno = 0;
+	*ret_value = strtoull(text, &end, 10);
+	return errno == 0 && end != text;
+}
+
 bool proc_stat_parse(const char *text, struct proc_stat *ret_stat)
 {
 	const char *rest = strrchr(text, ')');
 	struct proc_stat stat;
 
-	if (!rest)
+	if (!rest || rest[1] != ' ')
 		return false;
-	/* state ppid pgrp session tty tpgid FLAGS, then 12 fields up to STARTED (the 22nd) */
-	if (sscanf(rest + 1,
-	           " %c %*s %*s %*s %*s %*s %" SCNu64 " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-	           "%*s %*s %" SCNu64,
-	           &stat.state, &stat.flags, &stat.started) != 3)
+	rest += 2;
+	stat.state = *rest;
+	/* proc(5) counts from 1 and the name is the second: flags are its 9, starttime its 22 */
+	if (!field_number(rest, 6, &stat.flags) || !field_number(rest, 19, &stat.started))
 		return false;
 	*ret_stat = stat;
 	return true;

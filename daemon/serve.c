@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/clock.h"
@@ -27,7 +26,8 @@ static int remaining_ms(uint64_t deadline_ns)
 
 enum wake { WAKE_LOOP_ENDED, WAKE_SIGNAL, WAKE_DEADLINE };
 
-static enum wake wait_for_news(const struct fuse_loop *loop, int signal_fd, uint64_t deadline_ns)
+static enum wake wait_for_news(const struct fuse_loop *loop, int signal_fd, uint64_t deadline_ns,
+                               const char **ret_signal)
 {
 	struct pollfd fds[] = {
 	        {.fd = fuse_loop_end_fd(loop), .events = POLLIN},
@@ -39,8 +39,14 @@ static enum wake wait_for_news(const struct fuse_loop *loop, int signal_fd, uint
 
 		if (r > 0 && fds[0].revents)
 			return WAKE_LOOP_ENDED;
-		if (r > 0 && fds[1].revents && signals_take(signal_fd))
-			return WAKE_SIGNAL;
+		if (r > 0 && fds[1].revents) {
+			const char *name = signals_take(signal_fd);
+
+			if (name) {
+				*ret_signal = name;
+				return WAKE_SIGNAL;
+			}
+		}
 		if (r == 0 && clock_monotonic_ns() >= deadline_ns)
 			return WAKE_DEADLINE;
 	}
@@ -77,28 +83,45 @@ static void begin_to_leave(struct daemon *d, struct fuse_loop *loop, uint64_t st
 	fuse_loop_set_detached(loop);
 }
 
-void serve_until_end(struct daemon *d, int signal_fd)
+static uint64_t get_stop_timeout(struct daemon *d)
 {
-	struct fuse_loop *loop = d->loop;
-	uint64_t deadline_ns = UINT64_MAX;
-	bool leaving = false;
+	uint64_t stop_timeout_ms;
 
-	for (;;) {
-		enum wake wake = wait_for_news(loop, signal_fd, deadline_ns);
-		uint64_t stop_timeout_ms;
+	cf_lock(&d->lock);
+	stop_timeout_ms = d->settings.stop_timeout_ms;
+	cf_unlock(&d->lock);
+	return stop_timeout_ms;
+}
 
-		if (wake == WAKE_LOOP_ENDED)
-			return;
-		if (leaving)
-			break;
-		cf_lock(&d->lock);
-		stop_timeout_ms = d->settings.stop_timeout_ms;
-		cf_unlock(&d->lock);
-		begin_to_leave(d, loop, stop_timeout_ms);
-		deadline_ns = clock_monotonic_ns() + stop_timeout_ms * CF_NS_PER_MS;
-		leaving = true;
-	}
+static void cut_off(struct daemon *d, struct fuse_loop *loop)
+{
 	log_notice("%s: the image is still open, cutting it off", state_name(d->clone.state));
 	image_stop(d->clone.image);
 	fuse_loop_exit(loop);
+}
+
+const char *serve_until_end(struct daemon *d, int signal_fd)
+{
+	struct fuse_loop *loop = d->loop;
+	const char *first = NULL;
+	const char *second = NULL;
+	uint64_t stop_timeout_ms;
+	uint64_t deadline_ns;
+
+	if (wait_for_news(loop, signal_fd, UINT64_MAX, &first) == WAKE_LOOP_ENDED)
+		return "umount";
+	stop_timeout_ms = get_stop_timeout(d);
+	begin_to_leave(d, loop, stop_timeout_ms);
+	deadline_ns = clock_monotonic_ns() + stop_timeout_ms * CF_NS_PER_MS;
+	switch (wait_for_news(loop, signal_fd, deadline_ns, &second)) {
+	case WAKE_LOOP_ENDED:
+		break;
+	case WAKE_SIGNAL:
+		cut_off(d, loop);
+		return "a second signal: what was open is cut off";
+	case WAKE_DEADLINE:
+		cut_off(d, loop);
+		return "stop_timeout= is over: what was open is cut off";
+	}
+	return first;
 }

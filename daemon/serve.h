@@ -13,8 +13,8 @@ struct daemon;
 
 /*
  * Returns when the FUSE loop has ended and nothing waits in it: what was still waiting at a second
- * signal or stop_timeout= has got EIO.
+ * signal or stop_timeout= has got EIO. Why it ended, for the journal: "umount", "SIGTERM", ...
  */
-void serve_until_end(struct daemon *d, int signal_fd);
+const char *serve_until_end(struct daemon *d, int signal_fd);
 
 #endif

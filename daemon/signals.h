@@ -6,13 +6,17 @@
 #define CLONEFS_DAEMON_SIGNALS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/base/error.h"
 
 /* Before any thread is made: they inherit the mask. *ret_fd is the caller's to close. */
 int signals_open(int *ret_fd, struct cf_error *err);
 
-/* Takes one signal that asks for the end from @fd; false: there was none. */
-bool signals_take(int fd);
+/* Takes one signal that asks for the end from @fd: its name, or NULL: there was none. */
+const char *signals_take(int fd);
+
+/* Sleeps for @ms; true: cut short by a signal that asks for the end, which is still to be taken. */
+bool signals_sleep(uint64_t ms);
 
 #endif

@@ -114,6 +114,7 @@ int watcher_start(struct pending_table *table, void (*tick)(void *user), void *u
 		free(w);
 		return cf_error_errno(err, r, "cannot start the watcher thread");
 	}
+	(void)pthread_setname_np(w->thread, "clonefs-watch");
 	*ret_watcher = w;
 	return 0;
 }

@@ -11,7 +11,7 @@ debian_mirror() {
 # Packages are baked into the kept root; another list of packages makes another root.
 make_trixie() {
 	local root=$1 packages
-	packages=$(IFS=,; echo "${BUILD_PACKAGES[*]},${TEST_PACKAGES[*]}")
+	packages=$(IFS=,; echo "${BUILD_PACKAGES[*]},${RUN_PACKAGES[*]},${TEST_PACKAGES[*]}")
 	[[ $(cat "$root/.packages" 2>/dev/null) != "$packages" ]] || return 0
 	rm -rf --one-file-system "$root" "$root.new"
 	mkdir -p "$(dirname "$root")"
@@ -21,11 +21,13 @@ make_trixie() {
 }
 
 # in_root ROOT COMMAND...: in a mount namespace of its own, so that nothing stays mounted below it.
+# The root is a mount, as on any machine: tests look for "/" among the mounts.
 # shellcheck disable=SC2016 # expanded by the inner shell
 in_root() {
 	unshare --mount bash -euc '
 		root=$1
 		shift
+		mount --bind "$root" "$root"
 		mount -t proc proc "$root/proc"
 		mount --rbind /dev "$root/dev"
 		mount -t tmpfs tmpfs "$root/tmp"

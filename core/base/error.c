@@ -76,24 +76,23 @@ static void append_text(char *text, size_t *used, const char *format, ...)
 	va_end(args);
 }
 
-int cf_error_set(struct cf_error *err, int code, const char *format, ...)
+void cf_error_fill(struct cf_error *err, int code, const char *format, ...)
 {
 	char text[CF_ERROR_TEXT_MAX] = "";
 	size_t used = 0;
 	va_list args;
 
 	if (!err)
-		return code;
+		return;
 	va_start(args, format);
 	append(text, &used, format, args);
 	va_end(args);
 	cf_error_clean_text(text);
 	err->code = code;
 	memcpy(err->text, text, sizeof(text));
-	return code;
 }
 
-int cf_error_errno(struct cf_error *err, int code, const char *format, ...)
+void cf_error_fill_errno(struct cf_error *err, int code, const char *format, ...)
 {
 	char text[CF_ERROR_TEXT_MAX] = "";
 	char name[128];
@@ -101,7 +100,7 @@ int cf_error_errno(struct cf_error *err, int code, const char *format, ...)
 	va_list args;
 
 	if (!err)
-		return code;
+		return;
 	va_start(args, format);
 	append(text, &used, format, args);
 	va_end(args);
@@ -109,7 +108,6 @@ int cf_error_errno(struct cf_error *err, int code, const char *format, ...)
 	cf_error_clean_text(text);
 	err->code = code;
 	memcpy(err->text, text, sizeof(text));
-	return code;
 }
 
 int cf_error_prefix(struct cf_error *err, const char *format, ...)

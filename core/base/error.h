@@ -10,6 +10,7 @@
  *   EIO      source, destination or metadata could not be read or written
  *   ESTALE   the source is not the one that was pinned
  *   EINTR    the caller asked to stop (signal)
+ *   EAGAIN   not now: the same may succeed in a moment
  *   ENOSPC   destination or metadata is full
  *   EROFS    mounted read-only by the user
  *   EPERM    the operation is not allowed in this mode (metadata: read-only or failed)
@@ -30,16 +31,27 @@ struct cf_error {
 	char text[CF_ERROR_TEXT_MAX]; /* the sentence, "" when none */
 };
 
+void cf_error_fill(struct cf_error *err, int code, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+void cf_error_fill_errno(struct cf_error *err, int code, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* A macro, so that compilers and analysers see which value comes back. */
+#define CF_ERROR_CALL(fill, err, code, ...)          \
+	({                                           \
+		int error_code_ = (code);            \
+		fill(err, error_code_, __VA_ARGS__); \
+		error_code_;                         \
+	})
+
 /*
  * Fills @err (NULL is allowed) with @code, a negative errno, and the formatted sentence; returns
  * @code. A sentence that is too long is cut at a character boundary and ends in "...".
  */
-int cf_error_set(struct cf_error *err, int code, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+#define cf_error_set(err, code, ...) CF_ERROR_CALL(cf_error_fill, err, code, __VA_ARGS__)
 
 /* The same; the sentence is followed by ": " and strerror(-code). */
-int cf_error_errno(struct cf_error *err, int code, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+#define cf_error_errno(err, code, ...) CF_ERROR_CALL(cf_error_fill_errno, err, code, __VA_ARGS__)
 
 /* Puts the formatted words and ": " in front of the sentence @err holds; returns err->code. */
 int cf_error_prefix(struct cf_error *err, const char *format, ...)

@@ -79,8 +79,7 @@ void log_line(enum log_level level, const char *format, ...)
 		n = snprintf(line, sizeof(line), "clonefs: %s: %s\n", level_names[level], text);
 		break;
 	}
-	/* One write, so that lines of several threads do not mix; a lost line is no reason to stop.
-	 */
+	/* One write: lines of several threads do not mix. A lost line is no reason to stop. */
 	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;
 }

@@ -158,6 +158,12 @@ static int park_edges(struct image *img, struct image_request *req) CF_IMAGE_LOC
 	return r;
 }
 
+static int put_parked(struct image *img, const struct parked *parked)
+{
+	return parked->data ? store_write(&img->store, parked->data, parked->length, parked->offset)
+	                    : store_zero(&img->store, parked->offset, parked->length);
+}
+
 void change_do_parked_locked(struct image *img, struct parked *parked)
 {
 	struct image_request *req = parked->req;
@@ -167,8 +173,7 @@ void change_do_parked_locked(struct image *img, struct parked *parked)
 	parked->state = PARKED_WRITING;
 	request_hold_locked(img, req);
 	image_unlock(img);
-	r = parked->data ? store_write(&img->store, parked->data, parked->length, parked->offset)
-	                 : store_zero(&img->store, parked->offset, parked->length);
+	r = image_mode(img) == IMAGE_RW ? put_parked(img, parked) : -EIO;
 	if (r == 0)
 		r = mode_mark_written(img, region, 1, 0, 0);
 	image_lock(img);
@@ -205,17 +210,17 @@ static int do_step(struct image *img, const struct change *change, const struct 
 
 	if (missing) {
 		image_lock(img);
-		r = takeover_begin_locked(img, first_whole, nr_whole);
+		r = takeover_begin_locked(img, first_whole, nr_whole, range);
 		image_unlock(img);
 		if (r < 0)
 			return r;
 	}
-	r = put(img, change, range);
+	r = image_mode(img) == IMAGE_RW ? put(img, change, range) : -EIO;
 	if (r == 0)
 		r = mode_mark_written(img, first, nr, first_whole, missing ? nr_whole : 0);
 	if (missing) {
 		image_lock(img);
-		takeover_end_locked(img, first_whole, nr_whole, r);
+		takeover_end_locked(img, first_whole, nr_whole, range, r);
 		image_unlock(img);
 	}
 	return r;
@@ -293,25 +298,33 @@ static void do_change(struct image *img, struct image_request *req, const struct
 	image_unlock(img);
 }
 
+static bool is_hydrated(const struct image *img, const struct change *change)
+{
+	uint64_t first = geometry_region_of(&img->geo, change->offset);
+	uint64_t last = geometry_region_of(&img->geo, change->offset + change->length - 1);
+
+	return metadata_is_range_hydrated(img->metadata, first, last - first + 1);
+}
+
 static struct image_request *submit(struct image *img, const struct change *change,
                                     image_done_fn *done, void *user)
 {
 	struct image_request *req = request_new(img, REQUEST_CHANGE, 0, done, user);
+	const struct range all = {change->offset, change->offset + change->length};
 	int r;
 
-	assert(change->length && change->offset + change->length <= img->geo.size);
+	assert(change->length && all.to <= img->geo.size);
 	if (!req)
 		return NULL;
 	r = refuse(img);
 	if (r == 0)
 		r = first_modify(img);
-	if (r == 0) {
+	if (r < 0)
+		request_answer(req, r);
+	else if (is_hydrated(img, change))
+		request_answer(req, do_middle(img, change, all));
+	else
 		do_change(img, req, change);
-		return req;
-	}
-	image_lock(img);
-	request_end_locked(img, req, r);
-	image_unlock(img);
 	return req;
 }
 
@@ -339,9 +352,7 @@ static struct image_request *allocate(struct image *img, uint64_t offset, uint64
 	r = refuse(img);
 	if (r == 0)
 		r = store_allocate(&img->store, offset, length);
-	image_lock(img);
-	request_end_locked(img, req, r);
-	image_unlock(img);
+	request_answer(req, r);
 	return req;
 }
 

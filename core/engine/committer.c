@@ -199,6 +199,8 @@ int committer_start(struct image *img)
 	int r = pthread_create(&img->committer.thread, NULL, run, img);
 
 	img->committer.started = r == 0;
+	if (r == 0)
+		(void)pthread_setname_np(img->committer.thread, "clonefs-commit");
 	return -r;
 }
 

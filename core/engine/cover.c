@@ -9,6 +9,7 @@
 #include "core/engine/fetch.h"
 #include "core/engine/inflight.h"
 #include "core/engine/pacing.h"
+#include "core/engine/readahead.h"
 
 struct run {
 	enum source_class class;
@@ -41,7 +42,9 @@ static bool wants_own(struct image *img, struct fetch *fetch, uint64_t need,
 	if (!fetch->running)
 		return fetch->class != SOURCE_FOREGROUND &&
 		       fetch_cut_locked(img, fetch, need, min_u64(to, fetch->end));
-	if (fetch->class != SOURCE_READAHEAD && pacing_is_far_locked(img, need - fetch->pos))
+	/* A sequential reader gains nothing by asking twice for what was asked for ahead of him. */
+	if (pacing_is_far_locked(img, need - fetch->pos) &&
+	    !(fetch->class == SOURCE_READAHEAD && readahead_covers_locked(img, need)))
 		return true;
 	fetch_join_locked(img, fetch);
 	return false;

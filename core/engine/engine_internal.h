@@ -66,8 +66,8 @@ struct entry {
 	/* Pieces go to the destination. Otherwise bytes only answer readers, and the entry ends
 	 * without its bit. */
 	bool keep;
-	bool taken;      /* a whole-region change owns it (R3) */
-	bool background; /* counted in inflight->nr_background */
+	const void *owner; /* the whole-region change that has taken it over (R3); NULL: none */
+	bool background;   /* counted in inflight->nr_background */
 	struct piece pieces[];
 };
 
@@ -153,8 +153,7 @@ struct stream {
 	uint64_t ahead; /* behind the last byte asked for */
 	unsigned int nr_reads;
 	uint64_t used; /* counts up: the least recently used one is replaced */
-	/* A hit that contains this byte moves the stream on; UINT64_MAX: none. Read without lock.
-	 */
+	/* A hit with this byte moves the stream on; UINT64_MAX: none. Read without lock. */
 	_Atomic uint64_t trigger;
 };
 
@@ -173,14 +172,15 @@ struct hydrator {
 	uint64_t wake_ns; /* when it wakes by itself */
 	uint64_t cursor;  /* region where background goes on */
 	bool paused;
-	bool off;                 /* closing: no background any more */
-	struct list pauses;       /* requests: answered when no background is in flight */
-	uint64_t failed_until_ns; /* background holds off after a failure nobody waited for */
-	unsigned int failures;
-	int64_t tokens;       /* bytes that background may ask for now; may be negative */
-	uint64_t tokens_ns;   /* when they were counted */
-	int no_space;         /* negative errno of the destination, 0: fine */
-	uint64_t next_try_ns; /* no_space: when one region is tried */
+	bool off;                  /* closing: no background any more */
+	struct list pauses;        /* requests: answered when no background is in flight */
+	uint64_t failed_until_ns;  /* background holds off after a failure nobody waited for */
+	unsigned int failures;     /* in a row */
+	uint64_t failing_since_ns; /* when the first of them was sent */
+	int64_t tokens;            /* bytes that background may ask for now; may be negative */
+	uint64_t tokens_ns;        /* when they were counted */
+	int no_space;              /* negative errno of the destination, 0: fine */
+	uint64_t next_try_ns;      /* no_space: when one region is tried */
 };
 
 /* ---- writers.c ---- */

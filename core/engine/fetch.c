@@ -134,6 +134,19 @@ bool fetch_touches_region_locked(const struct image *img, uint64_t region)
 	                          geometry_region_end(&img->geo, region)) > 0;
 }
 
+uint64_t fetch_running_since_locked(const struct image *img)
+{
+	uint64_t since_ns = NEVER_NS;
+
+	list_for_each (link, &img->fetches.running) {
+		const struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (!fetch->is_probe && !fetch->cancelled)
+			since_ns = min_u64(since_ns, fetch->submitted_ns);
+	}
+	return since_ns;
+}
+
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch)
 {
 	if (fetch->is_probe)
@@ -142,7 +155,7 @@ bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch)
 		uint64_t region = geometry_region_of(&img->geo, at);
 		const struct entry *entry = inflight_find_locked(img, region);
 
-		if (entry && !entry->taken && inflight_is_awaited(entry))
+		if (entry && !entry->owner && inflight_is_awaited(entry))
 			return true;
 		at = geometry_region_end(&img->geo, region);
 	}
@@ -195,6 +208,14 @@ bool fetch_cut_locked(struct image *img, struct fetch *fetch, uint64_t from, uin
 
 /* ---- sending ---- */
 
+static void cancel_running(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
+{
+	if (fetch->cancelled)
+		return;
+	fetch->cancelled = true;
+	source_cancel(img->source, &fetch->req);
+}
+
 static unsigned int share_of_background(const struct image *img)
 {
 	unsigned int max = img->settings.max_connections;
@@ -219,23 +240,29 @@ bool fetch_has_slot_locked(const struct image *img, enum source_class class)
 	return class == SOURCE_READAHEAD || running[SOURCE_BACKGROUND] < share_of_background(img);
 }
 
+/* The first byte at or behind @at, before @end, that an entry wants; @end: there is none. */
+static uint64_t first_wanted(struct image *img, uint64_t at, uint64_t end) CF_IMAGE_LOCKED
+{
+	while (at < end) {
+		uint64_t region = geometry_region_of(&img->geo, at);
+		uint64_t begin = geometry_region_start(&img->geo, region);
+		struct entry *entry = inflight_find_locked(img, region);
+		uint32_t index = (uint32_t)((at - begin) / img->piece_size);
+		uint64_t need = entry ? inflight_need_locked(img, entry, index) : UINT64_MAX;
+
+		if (need != UINT64_MAX)
+			return min_u64(max_u64(need, at), end);
+		at = entry ? begin + (index + UINT64_C(1)) * img->piece_size
+		           : geometry_region_end(&img->geo, region);
+	}
+	return end;
+}
+
 /* Skips what is not wanted any more at its beginning; false: nothing of it is. */
 static bool trim(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
 {
-	while (!fetch->is_probe && fetch->pos < fetch->end) {
-		uint64_t region = geometry_region_of(&img->geo, fetch->pos);
-		uint64_t start = geometry_region_start(&img->geo, region);
-		struct entry *entry = inflight_find_locked(img, region);
-		uint32_t index = (uint32_t)((fetch->pos - start) / img->piece_size);
-		uint64_t need = entry ? inflight_need_locked(img, entry, index) : UINT64_MAX;
-
-		if (need != UINT64_MAX) {
-			fetch->pos = need;
-			return need < fetch->end;
-		}
-		fetch->pos = entry ? start + (index + UINT64_C(1)) * img->piece_size
-		                   : geometry_region_end(&img->geo, region);
-	}
+	if (!fetch->is_probe)
+		fetch->pos = first_wanted(img, fetch->pos, fetch->end);
 	return fetch->pos < fetch->end;
 }
 
@@ -307,6 +334,25 @@ static struct fetch *next_to_send(struct image *img, uint64_t now_ns,
 	return fetch;
 }
 
+/* A reader waits for a connection: one that is held by background or read-ahead for want of room is
+ * given up, because the room may be what the reader's bytes would free. */
+static void make_room(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	uint64_t unused = NEVER_NS;
+
+	if (!img->fetches.nr_stalled || fetch_has_slot_locked(img, SOURCE_FOREGROUND) ||
+	    !next_ready(img, SOURCE_FOREGROUND, now_ns, &unused))
+		return;
+	list_for_each (link, &img->fetches.running) {
+		struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (fetch->stalled && !fetch->joined && !fetch->cancelled) {
+			cancel_running(img, fetch);
+			return;
+		}
+	}
+}
+
 uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns)
 {
 	uint64_t next_ns = NEVER_NS;
@@ -321,6 +367,7 @@ uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns)
 	/* From the first class on each time: one that turns out to be over may ask for more. */
 	while ((fetch = next_to_send(img, now_ns, &next_ns)))
 		start(img, fetch, now_ns);
+	make_room(img, now_ns);
 	hydrator_wake_before_locked(img, next_ns);
 	return next_ns;
 }
@@ -342,6 +389,8 @@ void fetch_resume_stalled_locked(struct image *img)
 		promised += img->budget.piece_size;
 		fetch->stalled = false;
 		img->fetches.nr_stalled--;
+		/* It was not the source that was silent. */
+		img->outage.last_byte_ns = clock_monotonic_ns();
 		source_resume(img->source, &fetch->req);
 	}
 }
@@ -377,14 +426,6 @@ void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_contin
 		cf_cond_broadcast(&img->changed);
 }
 
-static void cancel_running(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
-{
-	if (fetch->cancelled)
-		return;
-	fetch->cancelled = true;
-	source_cancel(img->source, &fetch->req);
-}
-
 void fetch_cancel_all_locked(struct image *img, bool unawaited)
 {
 	struct list victims = LIST_INIT(victims);
@@ -407,6 +448,17 @@ void fetch_cancel_all_locked(struct image *img, bool unawaited)
 	}
 	for (struct list *link; (link = list_pop(&victims));)
 		fetch_finish_locked(img, list_entry(link, struct fetch, link), false);
+}
+
+void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to)
+{
+	list_for_each (link, &img->fetches.running) {
+		struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (brings(fetch, from, to) &&
+		    first_wanted(img, fetch->pos, fetch->end) == fetch->end)
+			cancel_running(img, fetch);
+	}
 }
 
 static void promote(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED

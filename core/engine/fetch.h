@@ -41,6 +41,8 @@ bool fetch_has_slot_locked(const struct image *img, enum source_class class) CF_
 /* How many fetches bring bytes of [from, to), now or later. */
 unsigned int fetch_count_locked(const struct image *img, uint64_t from,
                                 uint64_t to) CF_IMAGE_LOCKED;
+/* When the oldest attempt that runs was sent, probes left out; NEVER_NS: none runs. */
+uint64_t fetch_running_since_locked(const struct image *img) CF_IMAGE_LOCKED;
 bool fetch_touches_region_locked(const struct image *img, uint64_t region) CF_IMAGE_LOCKED;
 
 /* Puts a fetch that ended back into the queue, to go on at its position. */
@@ -58,6 +60,9 @@ void fetch_cancel_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
+
+/* Cancels what is running within [from, to) and brings nothing anybody wants any more. */
+void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to) CF_IMAGE_LOCKED;
 
 /* Backoffs are over: the source is back. */
 void fetch_hurry_locked(struct image *img) CF_IMAGE_LOCKED;

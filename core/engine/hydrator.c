@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/backoff.h"
 #include "core/engine/background.h"
 #include "core/engine/committer.h"
 #include "core/engine/events.h"
@@ -11,7 +12,6 @@
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
 #include "core/engine/request.h"
-#include "core/engine/retry.h"
 
 #define TRY_SPACE_MS UINT64_C(5000)
 
@@ -53,7 +53,7 @@ static void check_pauses(struct image *img) CF_IMAGE_LOCKED
 static uint64_t tick(struct image *img) CF_IMAGE_LOCKED
 {
 	uint64_t now_ns = clock_monotonic_ns();
-	uint64_t next_ns = outage_tick_locked(img, now_ns);
+	uint64_t next_ns = NEVER_NS;
 
 	if (img->fetches.nr_stalled) {
 		fetch_resume_stalled_locked(img);
@@ -61,6 +61,8 @@ static uint64_t tick(struct image *img) CF_IMAGE_LOCKED
 	}
 	next_ns = min_u64(next_ns, background_fill_locked(img, now_ns));
 	next_ns = min_u64(next_ns, fetch_dispatch_locked(img, now_ns));
+	/* Behind them: it watches what was sent just now, too. */
+	next_ns = min_u64(next_ns, outage_tick_locked(img, now_ns));
 	check_pauses(img);
 	return next_ns;
 }
@@ -104,6 +106,8 @@ int hydrator_start(struct image *img)
 	int r = pthread_create(&img->hydrator.thread, NULL, run, img);
 
 	img->hydrator.started = r == 0;
+	if (r == 0)
+		(void)pthread_setname_np(img->hydrator.thread, "clonefs-hydrate");
 	return -r;
 }
 
@@ -130,11 +134,16 @@ void hydrator_background_left_locked(struct image *img)
 	hydrator_fetch_over_locked(img);
 }
 
-void hydrator_background_failed_locked(struct image *img, uint64_t now_ns)
+void hydrator_background_failed_locked(struct image *img, const struct fetch *fetch,
+                                       uint64_t now_ns)
 {
 	struct hydrator *hydrator = &img->hydrator;
 
-	hydrator->failed_until_ns = now_ns + retry_backoff_ns(hydrator->failures);
+	if (!hydrator->failures)
+		hydrator->failing_since_ns = fetch->submitted_ns;
+	/* What did not come is no reason for the rate limit to put off the next attempt. */
+	hydrator->tokens += (int64_t)(fetch->end - fetch->pos);
+	hydrator->failed_until_ns = now_ns + backoff_ns(hydrator->failures);
 	hydrator->failures++;
 }
 
@@ -157,7 +166,7 @@ void hydrator_no_space_locked(struct image *img, int error)
 	hydrator_wake_locked(img);
 }
 
-void hydrator_stored_locked(struct image *img)
+void hydrator_took_data_locked(struct image *img)
 {
 	if (!img->hydrator.no_space)
 		return;
@@ -231,7 +240,8 @@ enum image_hydration hydrator_state_locked(struct image *img, char *reason, size
 	if (hydrator->off)
 		return say(reason, size, HYDRATION_STOPPED, "the clone is closing", "");
 	if (hydrator->paused)
-		return say(reason, size, HYDRATION_PAUSED, "hydration is paused", "");
+		return say(reason, size, HYDRATION_PAUSED,
+		           "nothing is fetched in the background until it is resumed", "");
 	if (!img->settings.hydration_threshold)
 		return say(reason, size, HYDRATION_PAUSED, "hydration_threshold is 0", "");
 	if (hydrator->no_space)

@@ -23,14 +23,16 @@ void hydrator_wake_before_locked(struct image *img, uint64_t ns) CF_IMAGE_LOCKED
 /* A fetch ended; a background region left the table. */
 void hydrator_fetch_over_locked(struct image *img) CF_IMAGE_LOCKED;
 void hydrator_background_left_locked(struct image *img) CF_IMAGE_LOCKED;
-void hydrator_background_failed_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
+/* Nobody waited for @fetch, which brought nothing: background holds off for a while. */
+void hydrator_background_failed_locked(struct image *img, const struct fetch *fetch,
+                                       uint64_t now_ns) CF_IMAGE_LOCKED;
 
 /* Background would run if only the source were there. */
 bool hydrator_wants_source_locked(const struct image *img) CF_IMAGE_LOCKED;
 
-/* The destination refused a piece; a region was stored. */
+/* The destination refused a piece; it took one (zeros, which need no space, do not count). */
 void hydrator_no_space_locked(struct image *img, int error) CF_IMAGE_LOCKED;
-void hydrator_stored_locked(struct image *img) CF_IMAGE_LOCKED;
+void hydrator_took_data_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Is a region fetched now to be kept? Counts as the try when there was no space. */
 bool hydrator_keeps_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 

@@ -20,12 +20,16 @@
 #define STALL_MIN_MS UINT64_C(500)
 #define STALL_MAX_MS UINT64_C(10000)
 
+uint64_t image_stall_ms(uint64_t timeout_ms)
+{
+	return min_u64(max_u64(timeout_ms / 3, STALL_MIN_MS), STALL_MAX_MS);
+}
+
 static void configure_source(struct image *img)
 {
-	uint64_t third = img->settings.timeout_ms / 3;
 	struct source_limits limits = {
 	        .max_connections = img->settings.max_connections,
-	        .stall_ms = min_u64(max_u64(third, STALL_MIN_MS), STALL_MAX_MS),
+	        .stall_ms = image_stall_ms(img->settings.timeout_ms),
 	};
 
 	if (img->source)

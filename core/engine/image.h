@@ -100,7 +100,8 @@ struct image_params {
 	struct metadata *metadata;    /* borrowed; the image is its only user until close */
 	struct block_io *destination; /* borrowed */
 	struct source *source; /* borrowed; pinned already. NULL: none can be had (offline) */
-	enum image_source_state source_state; /* what the probe at mount found */
+	/* What the probe at mount found. Its beginning is no event: whoever opens has seen it. */
+	enum image_source_state source_state;
 	struct image_settings settings;
 	bool no_hydration; /* begin paused */
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */
@@ -109,6 +110,9 @@ struct image_params {
 	struct image_callbacks callbacks;
 	void *callbacks_user;
 };
+
+/* How long an attempt at the source may bring nothing (struct source_limits) with timeout= so. */
+uint64_t image_stall_ms(uint64_t timeout_ms);
 
 /* Starts the engine's threads (none before the last fork). */
 int image_open(const struct image_params *params, struct image **ret_image, struct cf_error *err);
@@ -177,6 +181,7 @@ struct image_status {
 	enum image_hydration hydration;
 	char reason[256]; /* one sentence; "": running or done */
 	enum image_source_state source_state;
+	bool paused; /* background is switched off, by image_pause() or params.no_hydration */
 	bool modified;
 	uint64_t regions_total;
 	uint64_t regions_hydrated;     /* live */

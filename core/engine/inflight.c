@@ -213,7 +213,7 @@ void inflight_attach_locked(struct image *img, struct entry *entry, struct read_
 	uint64_t start = geometry_region_start(&img->geo, entry->region);
 	struct piece *piece = &entry->pieces[(part->offset - start) / img->piece_size];
 
-	if (entry->keep && !entry->taken && piece->state == PIECE_STORED) {
+	if (entry->keep && !entry->owner && piece->state == PIECE_STORED) {
 		part->state = PART_LOCAL;
 		return;
 	}
@@ -221,7 +221,7 @@ void inflight_attach_locked(struct image *img, struct entry *entry, struct read_
 	part->piece = piece;
 	list_add_tail(&piece->waits, &part->link);
 	entry->nr_waits++;
-	if (entry->keep && !entry->taken && piece->filled && piece->buf)
+	if (entry->keep && !entry->owner && piece->filled && piece->buf)
 		part_take(img, part, inflight_piece_offset(img, piece), piece->buf, piece->filled);
 }
 
@@ -270,7 +270,7 @@ bool inflight_arrive_locked(struct image *img, uint64_t offset, const unsigned c
 	uint64_t start = geometry_region_start(&img->geo, region);
 	struct piece *piece;
 
-	if (!entry || entry->taken)
+	if (!entry || entry->owner)
 		return true;
 	piece = &entry->pieces[(offset - start) / img->piece_size];
 	answer_waits(img, piece, offset, bytes, length);
@@ -287,7 +287,7 @@ uint64_t inflight_need_locked(const struct image *img, const struct entry *entry
 	const struct piece *piece = &entry->pieces[index];
 	uint64_t need = UINT64_MAX;
 
-	if (entry->taken)
+	if (entry->owner)
 		return UINT64_MAX;
 	if (entry->keep)
 		return piece->state > PIECE_FILLING
@@ -310,7 +310,7 @@ bool inflight_region_needs_source_locked(struct image *img, uint64_t region)
 {
 	const struct entry *entry = inflight_find_locked(img, region);
 
-	return entry && !entry->taken && !(entry->keep && entry->nr_filled == entry->nr_pieces);
+	return entry && !entry->owner && !(entry->keep && entry->nr_filled == entry->nr_pieces);
 }
 
 /* ---- how an entry goes on and ends ---- */
@@ -368,7 +368,7 @@ void inflight_settle_locked(struct image *img, struct entry *entry, bool may_con
 {
 	bool awaited = inflight_is_awaited(entry);
 
-	if (entry->taken)
+	if (entry->owner)
 		return;
 	if (entry->keep && entry->nr_filled == entry->nr_pieces)
 		return;
@@ -402,7 +402,6 @@ void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
 static void entry_hydrated(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
 {
 	if (image_mode(img) == IMAGE_RW && metadata_set_region(img->metadata, entry->region) == 0) {
-		hydrator_stored_locked(img);
 		inflight_remove_hydrated_locked(img, entry);
 		return;
 	}
@@ -416,7 +415,7 @@ void inflight_piece_returned_locked(struct image *img, struct piece *piece, int 
 
 	assert(entry->nr_in_hands && piece->state == PIECE_WRITING);
 	entry->nr_in_hands--;
-	if (!error && entry->keep && !entry->taken) {
+	if (!error && entry->keep && !entry->owner) {
 		piece->state = PIECE_STORED;
 		release_buf(img, piece);
 		if (++entry->nr_stored == entry->nr_pieces)
@@ -426,7 +425,7 @@ void inflight_piece_returned_locked(struct image *img, struct piece *piece, int 
 	piece->state = PIECE_EMPTY;
 	piece->filled = 0;
 	release_buf(img, piece);
-	if (entry->taken) {
+	if (entry->owner) {
 		cf_cond_broadcast(&img->inflight.owners);
 		return;
 	}
@@ -446,7 +445,7 @@ void inflight_fail_locked(struct image *img, uint64_t from, uint64_t to, int err
 	for (uint64_t region = geometry_region_of(&img->geo, from); region <= last; region++) {
 		struct entry *entry = inflight_find_locked(img, region);
 
-		if (!entry || entry->taken)
+		if (!entry || entry->owner)
 			continue;
 		for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++) {
 			struct list *waits = &entry->pieces[i].waits;

@@ -87,15 +87,17 @@ void inflight_settle_all_locked(struct image *img, bool may_continue) CF_IMAGE_L
 /*
  * R3: takes over the missing ones of @nr regions from @first on, waiting (the lock is let go) for
  * pieces in writers' hands and for other changes that own one. 0; -ENOMEM, -EIO: the image stops
- * (nothing is taken then).
+ * (nothing is taken then). @owner: an address that is nobody else's.
  */
-int takeover_begin_locked(struct image *img, uint64_t first, uint64_t nr) CF_IMAGE_LOCKED;
+int takeover_begin_locked(struct image *img, uint64_t first, uint64_t nr,
+                          const void *owner) CF_IMAGE_LOCKED;
 
 /*
  * Gives them back. 0: their bits are set, who waited is answered from the destination. Otherwise
  * they are missing again and fetched for those who wait.
  */
-void takeover_end_locked(struct image *img, uint64_t first, uint64_t nr, int error) CF_IMAGE_LOCKED;
+void takeover_end_locked(struct image *img, uint64_t first, uint64_t nr, const void *owner,
+                         int error) CF_IMAGE_LOCKED;
 
 /* For takeover.c: an entry ends. Readers are sent to the destination, parked writes to a writer. */
 void inflight_remove_hydrated_locked(struct image *img, struct entry *entry) CF_IMAGE_LOCKED;

@@ -42,7 +42,7 @@ void mode_fail_locked(struct image *img, const char *why)
 	list_for_each_safe (link, &img->inflight.entries) {
 		struct entry *entry = list_entry(link, struct entry, link);
 
-		if (entry->taken)
+		if (entry->owner)
 			continue;
 		inflight_stop_keeping_locked(img, entry, -EIO);
 		inflight_settle_locked(img, entry, false);
@@ -64,7 +64,8 @@ static void become_read_only_locked(struct image *img, const char *what,
 	list_for_each_safe (link, &img->inflight.entries) {
 		struct entry *entry = list_entry(link, struct entry, link);
 
-		if (entry->taken || !entry->keep)
+		/* Also of those that are not kept: writes may be parked there. */
+		if (entry->owner)
 			continue;
 		inflight_stop_keeping_locked(img, entry, -EIO);
 		inflight_settle_locked(img, entry, false);

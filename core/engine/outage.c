@@ -8,6 +8,7 @@
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/request.h"
+#include "core/engine/writers.h"
 
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
 #define PROBE_CHANGED_MS     UINT64_C(60000)
@@ -17,15 +18,10 @@ void outage_init(struct image *img, enum image_source_state state)
 	uint64_t now_ns = clock_monotonic_ns();
 
 	img->outage = (struct outage){.state = state, .last_byte_ns = now_ns};
-	if (state == SOURCE_STATE_UNREACHABLE) {
+	if (state == SOURCE_STATE_UNREACHABLE)
 		img->outage.since_ns = img->outage.silent_ns = now_ns;
-		events_push_locked(img, IMAGE_EVENT_OUTAGE_BEGIN, 0,
-		                   "the source could not be reached when the image was opened");
-	} else if (state == SOURCE_STATE_CHANGED) {
+	else if (state == SOURCE_STATE_CHANGED)
 		img->outage.next_probe_ns = ns_after(now_ns, PROBE_CHANGED_MS);
-		events_push_locked(img, IMAGE_EVENT_SOURCE_CHANGED, 0,
-		                   "the source had changed when the image was opened");
-	}
 }
 
 /* How long a request waits for a silent source. */
@@ -78,6 +74,7 @@ static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 	img->outage.last_byte_ns = now_ns;
 	img->hydrator.failures = 0;
 	img->hydrator.failed_until_ns = 0;
+	img->outage.why[0] = '\0';
 	if (was == SOURCE_STATE_UNREACHABLE)
 		events_push_locked(img, IMAGE_EVENT_OUTAGE_END,
 		                   (now_ns - img->outage.since_ns) / CF_NS_PER_MS, "%s", "");
@@ -93,6 +90,16 @@ void outage_byte_locked(struct image *img, uint64_t now_ns)
 	if (img->outage.state == SOURCE_STATE_UNREACHABLE ||
 	    img->outage.state == SOURCE_STATE_UNUSED)
 		back(img, now_ns);
+	else if (img->outage.state == SOURCE_STATE_OK)
+		img->outage.why[0] = '\0';
+}
+
+void outage_failed_locked(struct image *img, const char *why)
+{
+	/* What changed is the reason until the pinned version is back. */
+	if (img->outage.state != SOURCE_STATE_CHANGED)
+		(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+		               (int)sizeof(img->outage.why) - 1, why);
 }
 
 void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns)
@@ -156,22 +163,6 @@ static void fail_waiting(struct image *img) CF_IMAGE_LOCKED
 	fetch_cancel_all_locked(img, true);
 }
 
-/*
- * Bytes for somebody who waits that we do not take, or that wait for the local disk, are no silence
- * of the source. What nobody waits for may stand still for as long as those who wait need the room.
- */
-static bool is_held_by_us(struct image *img) CF_IMAGE_LOCKED
-{
-	bool held = img->writers.nr_busy > 0;
-
-	list_for_each (link, &img->fetches.running) {
-		const struct fetch *fetch = list_entry(link, struct fetch, link);
-
-		held = held || (fetch->stalled && fetch->joined);
-	}
-	return held;
-}
-
 /* The oldest request that waits for the source; NULL: none. */
 static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 {
@@ -184,6 +175,40 @@ static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 	return NULL;
 }
 
+/* From when on background asks in vain; NEVER_NS: it does not. */
+static uint64_t background_in_vain_since(struct image *img) CF_IMAGE_LOCKED
+{
+	struct hydrator *hydrator = &img->hydrator;
+
+	if (!hydrator_wants_source_locked(img)) {
+		hydrator->failures = 0;
+		return NEVER_NS;
+	}
+	return min_u64(hydrator->failures ? hydrator->failing_since_ns : NEVER_NS,
+	               fetch_running_since_locked(img));
+}
+
+/* Nobody waits for the source, but background learns as well that nothing comes. */
+static uint64_t check_background(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	uint64_t since_ns = background_in_vain_since(img);
+	uint64_t silent_ns, away_ns;
+
+	if (since_ns == NEVER_NS || img->outage.state != SOURCE_STATE_OK)
+		return NEVER_NS;
+	/* What we have no room for is no silence. */
+	if (!writers_are_idle_locked(img))
+		img->outage.last_byte_ns = now_ns;
+	silent_ns = max_u64(img->outage.last_byte_ns, since_ns);
+	away_ns = ns_after(silent_ns, img->settings.timeout_ms);
+	if (now_ns < away_ns)
+		return away_ns;
+	unreachable(img, silent_ns, now_ns);
+	/* What stalls must not keep the connections from those who find the source back. */
+	fetch_cancel_all_locked(img, true);
+	return NEVER_NS;
+}
+
 /* Requests wait from the last byte on, at the earliest from their own arrival. */
 static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
@@ -191,8 +216,10 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 	uint64_t silent_ns, away_ns, fail_ns;
 
 	if (!oldest)
-		return NEVER_NS;
-	if (is_held_by_us(img))
+		return check_background(img, now_ns);
+	/* While the local disk has work, it is what is waited for: bytes may be refused for want of
+	 * room. What is refused without that must not keep deadlines away. */
+	if (!writers_are_idle_locked(img))
 		img->outage.last_byte_ns = now_ns;
 	silent_ns = max_u64(img->outage.last_byte_ns, oldest->arrived_ns);
 	fail_ns = ns_after(silent_ns, limit_ms(img));

@@ -21,6 +21,9 @@ bool outage_is_failing_locked(const struct image *img, uint64_t now_ns) CF_IMAGE
 /* Bytes of the image came. */
 void outage_byte_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
+/* An attempt brought nothing, @why: what status and events say while the source is away. */
+void outage_failed_locked(struct image *img, const char *why) CF_IMAGE_LOCKED;
+
 /* Confirmed: another version. Whoever waits gets ESTALE, fetching stops. */
 void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns) CF_IMAGE_LOCKED;
 

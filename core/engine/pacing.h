@@ -15,8 +15,7 @@ void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch,
 /* The source asked for less. */
 void pacing_pushback_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
-/* Would a request of its own bring bytes sooner that are @distance behind a running one's position?
- */
+/* Would a request of its own be sooner with bytes @distance behind a running one's position? */
 bool pacing_is_far_locked(const struct image *img, uint64_t distance) CF_IMAGE_LOCKED;
 
 /* Bytes per second over the last ten seconds. */

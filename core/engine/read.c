@@ -65,8 +65,8 @@ int image_read_hydrated(struct image *img, void *buf, size_t length, uint64_t of
 
 /* ---- placing parts ---- */
 
-/* May bytes that @entry wants at @offset be waited for? */
-static int admit(struct image *img, const struct entry *entry, uint64_t offset,
+/* May the bytes of @part, in a region with @entry (NULL: none), be waited for? */
+static int admit(struct image *img, const struct entry *entry, const struct read_part *part,
                  uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	uint64_t start, need;
@@ -74,8 +74,8 @@ static int admit(struct image *img, const struct entry *entry, uint64_t offset,
 	if (entry) {
 		start = geometry_region_start(&img->geo, entry->region);
 		need = inflight_need_locked(img, entry,
-		                            (uint32_t)((offset - start) / img->piece_size));
-		if (entry->taken || (entry->keep && need > offset))
+		                            (uint32_t)((part->offset - start) / img->piece_size));
+		if (entry->owner || (entry->keep && need >= part->offset + part->length))
 			return 0;
 		if (img->outage.state != SOURCE_STATE_CHANGED && fetch_find_locked(img, need))
 			return 0;
@@ -97,7 +97,7 @@ static int place(struct image *img, struct read_part *part, uint64_t now_ns) CF_
 		return 0;
 	}
 	entry = inflight_find_locked(img, region);
-	r = admit(img, entry, part->offset, now_ns);
+	r = admit(img, entry, part, now_ns);
 	if (r < 0)
 		return r;
 	if (!entry) {
@@ -189,7 +189,7 @@ static bool is_valid(struct image *img, const struct read_part *part) CF_IMAGE_L
 	if (metadata_is_region_hydrated(img->metadata, region))
 		return true;
 	entry = inflight_find_locked(img, region);
-	return entry && entry->keep && !entry->taken &&
+	return entry && entry->keep && !entry->owner &&
 	       entry->pieces[(part->offset - start) / img->piece_size].state == PIECE_STORED;
 }
 

@@ -129,8 +129,7 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 		uint64_t to = min_u64(stream->ahead + length, target);
 		uint64_t wanted;
 
-		/* Whole requests only, except at the end: small leftovers wait for the next time.
-		 */
+		/* Whole requests only, except at the end: leftovers wait for the next time. */
 		if (to - stream->ahead < length && to < img->geo.size &&
 		    stream->ahead > stream->next)
 			break;
@@ -169,6 +168,17 @@ void readahead_read_locked(struct image *img, uint64_t offset, uint64_t length)
 	if (!stream)
 		stream = begin(img, offset);
 	move_on(img, stream, offset, length);
+}
+
+bool readahead_covers_locked(const struct image *img, uint64_t offset)
+{
+	for (int i = 0; i < READAHEAD_NR_STREAMS; i++) {
+		const struct stream *stream = &img->readahead.streams[i];
+
+		if (is_proven(stream) && matches(stream, offset))
+			return true;
+	}
+	return false;
 }
 
 void readahead_hit(struct image *img, uint64_t offset, uint64_t length)

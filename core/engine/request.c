@@ -112,6 +112,15 @@ struct image_request *request_new(struct image *img, enum request_kind kind, uin
 	return req;
 }
 
+void request_answer(struct image_request *req, int error)
+{
+	/* Nobody else knows it yet, so `ended` needs no lock. */
+	req->ended = true;
+	req->error = error;
+	req->done(req->user, error, NULL, 0);
+	image_request_put(req);
+}
+
 void image_request_put(struct image_request *req)
 {
 	if (req && atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) == 1)
@@ -189,7 +198,7 @@ bool request_needs_source_locked(struct image *img, const struct image_request *
 	for (uint32_t i = 0; i < req->nr_parts; i++) {
 		const struct read_part *part = &req->parts[i];
 
-		if (part->state == PART_WAITING && part->piece && !part->piece->entry->taken)
+		if (part->state == PART_WAITING && part->piece && !part->piece->entry->owner)
 			return true;
 	}
 	for (int i = 0; i < 2; i++) {

@@ -21,6 +21,9 @@ struct image_request *request_new(struct image *img, enum request_kind kind, uin
 /* Decides the answer; only the first call counts. Leaves all lists it is in. */
 void request_end_locked(struct image *img, struct image_request *req, int error) CF_IMAGE_LOCKED;
 
+/* The whole life of a request that never had to wait, without the lock: calls done(). */
+void request_answer(struct image_request *req, int error);
+
 /* One of its parts is done: the last one ends it. */
 void request_part_done_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
 

@@ -11,39 +11,22 @@
 #include "core/engine/retry.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <sys/random.h>
 
+#include "core/base/backoff.h"
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
 
-#define BACKOFF_FIRST_MS   UINT64_C(100)
-#define BACKOFF_MAX_MS     UINT64_C(5000)
-#define BACKOFF_DOUBLINGS  6
 #define RETRY_AFTER_MAX_MS UINT64_C(60000)
-
-uint64_t retry_backoff_ns(unsigned int attempts)
-{
-	unsigned int doublings = attempts < BACKOFF_DOUBLINGS ? attempts : BACKOFF_DOUBLINGS;
-	uint64_t most_ms = min_u64(BACKOFF_FIRST_MS << doublings, BACKOFF_MAX_MS);
-	uint64_t random = 0;
-
-	/* Without randomness everybody comes back at the same time, but does come back. */
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-		random = clock_monotonic_ns();
-	return random % (most_ms * CF_NS_PER_MS);
-}
 
 static void failed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
                    uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	uint64_t held_ns = ns_after(now_ns, min_u64(outcome->retry_after_ms, RETRY_AFTER_MAX_MS));
 
-	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
-	               (int)sizeof(img->outage.why) - 1, outcome->error.text);
+	outage_failed_locked(img, outcome->error.text);
 	if (outcome->retry_after_ms) {
 		img->fetches.hold_until_ns = max_u64(img->fetches.hold_until_ns, held_ns);
 		pacing_pushback_locked(img, now_ns);
@@ -57,11 +40,11 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 		inflight_fail_locked(img, fetch->start, fetch->end, -EIO);
 	if (!fetch_is_awaited_locked(img, fetch)) {
 		if (fetch->class == SOURCE_BACKGROUND)
-			hydrator_background_failed_locked(img, now_ns);
+			hydrator_background_failed_locked(img, fetch, now_ns);
 		fetch_finish_locked(img, fetch, false);
 		return;
 	}
-	fetch_requeue_locked(img, fetch, now_ns + retry_backoff_ns(fetch->attempts - 1));
+	fetch_requeue_locked(img, fetch, now_ns + backoff_ns(fetch->attempts - 1));
 }
 
 static void changed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,

@@ -8,7 +8,4 @@
 void retry_outcome_locked(struct image *img, struct fetch *fetch,
                           const struct source_outcome *outcome, uint64_t now_ns) CF_IMAGE_LOCKED;
 
-/* Full jitter: something between 0 and min(5 s, 100 ms doubled @attempts times). */
-uint64_t retry_backoff_ns(unsigned int attempts);
-
 #endif

@@ -41,10 +41,11 @@ struct source_identity {
 /* What a probe found out. */
 struct source_probe {
 	struct source_identity identity;
-	bool weak_validators; /* none at all, or a Last-Modified within a minute of Date */
-	bool is_device;       /* block device: only its size can be pinned */
-	size_t head_length;   /* bytes 0.. of the image that the probe brought along */
-	unsigned char *head;  /* owned by the receiver (free), NULL when head_length is 0 */
+	bool weak_validators;    /* none at all, or a Last-Modified within a minute of Date */
+	bool is_device;          /* block device: only its size can be pinned */
+	size_t head_length;      /* bytes 0.. of the image that the probe brought along */
+	unsigned char *head;     /* owned by the receiver (free), NULL when head_length is 0 */
+	uint64_t retry_after_ms; /* with -EAGAIN: what the source asked to wait; 0: nothing said */
 };
 
 enum source_result {
@@ -105,6 +106,7 @@ struct source_ops {
 	/*
 	 * Asks the source what it is: size, validators, whether ranges work. Blocks for @timeout_ms
 	 * at most. -ENOENT, -EACCES (denied), -EINVAL (unusable: no ranges, unknown size, empty),
+	 * -EAGAIN (busy, broken off, silent: may pass; only retry_after_ms of *@ret_probe is set),
 	 * -EIO (not reached); @err says why in one sentence. Called before the first submit.
 	 */
 	int (*probe)(struct source *source, uint64_t timeout_ms, struct source_probe *ret_probe,
@@ -123,8 +125,7 @@ struct source_ops {
 	 */
 	void (*resume)(struct source *source, struct source_request *req);
 	void (*configure)(struct source *source, const struct source_limits *limits);
-	/* Cancels what is left; when it returns all done() have been called and threads are gone.
-	 */
+	/* Cancels what is left; all done() have been called and threads are gone then. */
 	void (*close)(struct source *source);
 };
 
@@ -132,6 +133,9 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	char *shown; /* URL or path without secrets, for messages; owned by the backend */
+	/* How much of the head a probe asks for; 0: SOURCE_HEAD_MAX. Set before the probe: who has
+	 * the head already asks for one byte. */
+	size_t probe_length;
 };
 
 /* What callers use: the table's functions, with the contract checked. Close takes NULL. */

@@ -64,6 +64,7 @@ void image_get_status(struct image *img, struct image_status *ret_status)
 	image_lock(img);
 	status.hydration = hydrator_state_locked(img, status.reason, sizeof(status.reason));
 	status.source_state = img->outage.state;
+	status.paused = img->hydrator.paused;
 	status.regions_hydrating = img->inflight.nr_entries;
 	status.background_in_flight = img->fetches.nr_running[SOURCE_BACKGROUND] +
 	                              img->fetches.nr_queued[SOURCE_BACKGROUND];

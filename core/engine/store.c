@@ -40,6 +40,8 @@ int store_sync(struct store *store)
 	return block_io_sync(store->io);
 }
 
+/* In steps that end at multiples of ZEROS_SIZE: none ends inside a sector, which a power cut
+ * between two of them would leave half zeroed. */
 static int write_zeros(struct store *store, uint64_t offset, uint64_t length)
 {
 	while (length) {
@@ -49,8 +51,10 @@ static int write_zeros(struct store *store, uint64_t offset, uint64_t length)
 		int r;
 
 		while (nr_iov < ZEROS_IOV && done < length) {
-			uint64_t n = length - done < ZEROS_SIZE ? length - done : ZEROS_SIZE;
+			uint64_t n = ZEROS_SIZE - (offset + done) % ZEROS_SIZE;
 
+			if (n > length - done)
+				n = length - done;
 			/* struct iovec has no const; pwritev only reads. */
 			iov[nr_iov++] = (struct iovec){
 			        .iov_base = (void *)(uintptr_t)zeros,

@@ -10,6 +10,7 @@
 
 #include "core/engine/change.h"
 #include "core/engine/fetch.h"
+#include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
 #include "core/engine/read.h"
 #include "core/engine/request.h"
@@ -22,6 +23,7 @@ struct run {
 	struct piece *pieces[RUN_PIECES];
 	uint32_t lengths[RUN_PIECES];
 	int errors[RUN_PIECES];
+	bool took_data; /* the destination took bytes that are not zeros */
 	unsigned int nr;
 	uint64_t offset;
 };
@@ -85,6 +87,7 @@ static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
 	uint64_t bytes = 0;
 
 	run->nr = 0;
+	run->took_data = false;
 	run->offset = inflight_piece_offset(img, piece);
 	while (piece && piece->state == PIECE_QUEUED && run->nr < RUN_PIECES && bytes < RUN_BYTES) {
 		list_remove(&piece->queue_link);
@@ -142,6 +145,8 @@ static void store_run(struct image *img, struct run *run)
 			length += run->lengths[last];
 		}
 		r = put(img, run, first, last, offset, zero);
+		if (r == 0 && !zero)
+			run->took_data = true;
 		for (unsigned int i = first; i < last; i++)
 			run->errors[i] = r;
 		offset += length;
@@ -156,6 +161,8 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 	image_unlock(img);
 	store_run(img, &run);
 	image_lock(img);
+	if (run.took_data)
+		hydrator_took_data_locked(img);
 	for (unsigned int i = 0; i < run.nr; i++)
 		inflight_piece_returned_locked(img, run.pieces[i], run.errors[i]);
 	/* There is room again, and an entry that waited for its piece may have asked anew. */
@@ -223,6 +230,7 @@ int writers_start(struct image *img)
 
 		if (r)
 			return -r;
+		(void)pthread_setname_np(writers->threads[writers->nr_threads], "clonefs-write");
 		writers->nr_threads++;
 	}
 	return 0;

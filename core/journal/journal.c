@@ -299,7 +299,7 @@ static int start_thread(struct journal *j)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r)
 		return -EAGAIN;
-	(void)pthread_setname_np(j->thread, "journal");
+	(void)pthread_setname_np(j->thread, "clonefs-journal");
 	return 0;
 }
 

@@ -46,8 +46,7 @@ struct loading {
 	uint64_t root;
 };
 
-/* Place 0 (the superblock) stands for "unknown" in a thorough check: no array block can be there.
- */
+/* Place 0 (the superblock) is "unknown" in a thorough check: no array block can be there. */
 static int take_array(void *user, uint64_t key, uint64_t value)
 {
 	struct loading *loading = user;

@@ -76,7 +76,7 @@ int commit_frozen(struct disk_state *state, struct region_map *map, uint64_t *nr
 {
 	int r = 0;
 
-	if (region_map_frozen_nr_arrays(map) && state->unsettled) {
+	if (state->unsettled) {
 		r = disk_state_write_superblock(state);
 		if (r < 0)
 			return cf_error_errno(err, r, "the metadata device cannot be written");

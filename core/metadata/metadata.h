@@ -3,9 +3,9 @@
  * dm-clone, version 1. Lives on a block_io; knows nothing of source and destination.
  *
  * How a commit goes:
- *     metadata_pre_commit()    freezes the regions marked so far; later marks belong to the next
- * one (the caller syncs the destination: no bit may reach the disk before its data)
- *     metadata_commit()        writes the frozen regions: all blocks, sync, superblock, sync
+ *     metadata_pre_commit()  freezes the regions marked so far; later marks belong to the next one
+ *     (the caller syncs the destination: no bit may reach the disk before its data)
+ *     metadata_commit()      writes the frozen regions: all blocks, sync, superblock, sync
  * When any of it fails: metadata_abort(), then metadata_set_read_only(), then metadata_reload(); if
  * one of the two fails: fail mode, which is final.
  *
@@ -15,12 +15,17 @@
  * lock). Open and close are the owner's.
  *
  * Errno, besides what a function says:
- *     call               after a failed abort   read-only   otherwise
- *     pre_commit         EPERM                  EPERM       EINVAL: a frozen set waits (a second
- * call, or the last commit failed) commit             EPERM                  EPERM       EINVAL:
- * without pre_commit set_region, range  -                      EPERM       ERANGE: out of range or
- * overflow abort              EPERM                  EPERM reload             EINVAL allowed free,
- * total        EINVAL                 fine Where a struct cf_error is taken, NULL is allowed.
+ *
+ *     call               failed abort  read-only  otherwise
+ *     pre_commit         EPERM         EPERM      EINVAL: a frozen set waits (a second call, or
+ *                                                 the last commit failed)
+ *     commit             EPERM         EPERM      EINVAL: without pre_commit
+ *     set_region, range  -             EPERM      ERANGE: out of range, or overflow
+ *     abort              EPERM         EPERM
+ *     reload             EINVAL        allowed
+ *     free, total        EINVAL        fine
+ *
+ * Where a struct cf_error is taken, NULL is allowed.
  */
 #ifndef CLONEFS_METADATA_METADATA_H
 #define CLONEFS_METADATA_METADATA_H
@@ -117,9 +122,9 @@ int metadata_pre_commit(struct metadata *md, void (*hook)(void *user), void *use
 
 /*
  * Writes the frozen regions, in several complete transactions if the free blocks do not suffice for
- * one; writes nothing if there are none. The first commit after an open writes and syncs the
- * superblock as it was read before it reuses any block. On an error what was not committed stays
- * frozen: commit again, or abort. Also -ENOSPC: not even one array block fits.
+ * one; writes nothing if there are none. But the first commit after an open writes and syncs the
+ * superblock as it was read, before anything else and in any case. On an error what was not
+ * committed stays frozen: commit again, or abort. Also -ENOSPC: not even one array block fits.
  */
 int metadata_commit(struct metadata *md, struct cf_error *err);
 

@@ -2,11 +2,15 @@
  * The regions in memory: which are hydrated, and which of them became so since the last commit.
  *
  * Invariants:
+ *
  * (1) A bit of the map goes from 0 to 1 only by region_map_set_range_locked(), and is then in the
- * current dirty set. Only region_map_replace_locked() clears bits. (2) A region is in the current
- * dirty set only if it was set after the last swap; the frozen set never changes but by
- * region_map_frozen_*(). (3) What a commit writes is taken from the frozen set, never from the map:
- * the map also holds regions whose data may not be durable yet.
+ *     current dirty set. Only region_map_replace_locked() clears bits.
+ *
+ * (2) A region is in the current dirty set only if it was set after the last swap; the frozen set
+ *     never changes but by region_map_frozen_*().
+ *
+ * (3) What a commit writes is taken from the frozen set, never from the map: the map also holds
+ *     regions whose data may not be durable yet.
  *
  * Two dirty sets instead of one, so that marking goes on while a commit writes. Each has one bit
  * per region, and above it one bit per array block, so that an empty set is recognised and a small

@@ -30,8 +30,7 @@ struct transaction {
 
 void transaction_begin(struct transaction *transaction, struct disk_state *state);
 
-/* Plans a new place for array block @index, its path in the tree and the bitmaps. -ENOSPC, -ENOMEM.
- */
+/* Plans a new place for array block @index, its path and the bitmaps. -ENOSPC, -ENOMEM. */
 int transaction_shadow_array(struct transaction *transaction, uint32_t index);
 /* Plans the rest: the index block. -ENOSPC, -ENOMEM. */
 int transaction_shadow_index(struct transaction *transaction);

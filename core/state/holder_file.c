@@ -79,6 +79,7 @@ static pid_t flock_of_line(const char *line, unsigned long long wanted_inode)
 	unsigned long long inode;
 	int pid;
 
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers fit */
 	if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%*x:%llu", &pid, &inode) != 2)
 		return 0;
 	return inode == wanted_inode && pid > 0 ? (pid_t)pid : 0;

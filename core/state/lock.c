@@ -143,8 +143,7 @@ void lock_release(int fd, const char *folder, bool remove)
 {
 	CF_AUTO_FREE char *path = NULL;
 
-	/* Who sees the lock held by a process that is just letting go had better wait than refuse.
-	 */
+	/* Who sees it held by a process that is letting go had better wait than refuse. */
 	lock_set_closing(fd);
 	if (remove && asprintf(&path, "%s/%s", folder, LOCK_FILE) >= 0)
 		(void)unlink(path);

@@ -122,8 +122,7 @@ static bool is_usable_basename(const char *text, size_t length)
 	return true;
 }
 
-/* The last element of @path, percent-decoded if @encoded; BASENAME_OTHER if that is no file name.
- */
+/* The last element of @path, decoded if @encoded; BASENAME_OTHER if that is no file name. */
 static int set_basename(struct source_name *name, struct url_span path, bool encoded)
 {
 	const char *slash = path.length ? memrchr(path.start, '/', path.length) : NULL;

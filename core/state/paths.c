@@ -1,5 +1,6 @@
 #include "core/state/paths.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -171,6 +172,7 @@ int path_real(const char *path, char **ret_path)
 	r = path_absolute(path, &given);
 	if (r < 0)
 		return r;
+	assert(given);
 	length = strlen(given);
 	head = strdup(given);
 	if (!head)

@@ -82,7 +82,9 @@ for file in "$FILE" "$T/expected"; do
 	dd if="$T/new" of="$file" bs=200000 seek=$((60 * 65536 + 777)) oflag=seek_bytes conv=notrunc status=none
 done
 assert_same_range "$FILE" "$T/expected" $((70 * 65536)) 65536
-"$CLONECTL" flush "$T/mnt"
+# What was read ahead is there before the two are compared.
+wait_for 60 server_is_idle
+wait_for 60 status_is regions_hydrating 0
 mine=$("$CLONECTL" dmsetup "$T/mnt")
 kill_daemon
 umount -l "$T/mnt"

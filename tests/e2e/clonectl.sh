@@ -5,7 +5,8 @@
 
 require_clonefs
 make_image "$T/www/disk.raw" 20M
-start_range_server --rate 131072
+# 8 KiB/s and connection: it takes minutes unless the brake is let go.
+start_range_server --rate 8192
 
 # exits STATUS COMMAND...: sets TEXT to what it prints.
 exits() {
@@ -87,6 +88,7 @@ exits 1 "$CLONECTL" wait --timeout 100ms "$T/mnt"
 assert_contains "$TEXT" % "what wait says when the time is up"
 exits 1 "$CLONECTL" wait --exit --timeout 100ms "$STATE"
 exits 0 "$CLONECTL" pause "$T/mnt"
+server_control '{"rate":0}' >/dev/null
 exits 0 "$CLONECTL" dmsetup "$T/mnt"
 [[ $TEXT =~ ^0\ 40960\ clone\ 8\ ([0-9]+)/([0-9]+)\ 128\ ([0-9]+)/320\ ([0-9]+)\ 0\ 4\ hydration_threshold\ 1024\ hydration_batch_size\ 1\ rw$ ]] ||
 	[[ $TEXT =~ ^0\ 40960\ clone\ 8\ ([0-9]+)/([0-9]+)\ 128\ ([0-9]+)/320\ ([0-9]+)\ [0-9]+\ [a-z_\ ]+\ 4\ hydration_threshold\ 1024\ hydration_batch_size\ 1\ rw$ ]] ||
@@ -101,6 +103,15 @@ assert_eq "$(status_field regions_committed)" "$(status_field regions_hydrated)"
 assert_eq "$(status_field modified)" true "modified after a write"
 exits 0 "$CLONECTL" set "$T/mnt" hydration_batch_size=4 timeout=7s
 assert_eq "$(status_field hydration_batch_size)" 4 "hydration_batch_size after set"
+exits 0 "$CLONECTL" dmsetup --noflush "$T/mnt"
+assert_contains "$TEXT" " 1 no_hydration 4 " "the dmsetup line of a paused clone"
+exits 0 "$CLONECTL" set "$T/mnt" hydration_threshold=0
+exits 0 "$CLONECTL" resume "$T/mnt"
+assert_eq "$(status_field hydration)" paused "hydration with a threshold of 0"
+exits 0 "$CLONECTL" dmsetup --noflush "$T/mnt"
+assert_contains "$TEXT" " 0 4 hydration_threshold 0 " "the dmsetup line with a threshold of 0"
+exits 0 "$CLONECTL" pause "$T/mnt"
+exits 0 "$CLONECTL" set "$T/mnt" hydration_threshold=1024
 exits 2 "$CLONECTL" set "$T/mnt" hydration_batch_size=many
 exits 2 "$CLONECTL" set "$T/mnt" no_such_setting=1
 
@@ -116,7 +127,6 @@ assert_eq "$(jq -c '[.nr_regions, .region_size, .target_size,
 exits 0 "$CLONECTL" dump "$STATE/metadata"
 
 say "resume, wait to the end, wait for the end"
-server_control '{"rate":0}' >/dev/null
 exits 0 "$CLONECTL" resume "$T/mnt"
 exits 0 "$CLONECTL" wait "$T/mnt"
 assert_eq "$(status_of | jq -c '[.hydration, .reason, .eta_seconds, .regions_committed]')" \

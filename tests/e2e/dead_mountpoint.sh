@@ -20,6 +20,16 @@ put first 100000
 kill_daemon
 ! ls "$T/mnt/" 2>/dev/null || fail "the mountpoint of a killed daemon still answers"
 
+# A fake mount says that it could be done, and leaves all as it is.
+# traces: what a mount could change. Who held the lock last is no trace.
+traces() {
+	grep " $T/mnt .* fuse.clonefs " /proc/self/mountinfo
+	find "$T/state" ! -name lock -printf '%p %s %m %T@ %C@\n' | sort
+}
+before=$(traces)
+"$MOUNT_CLONEFS" -f -o "state_dir=$(state_dir_of),name=$(clone_name "$T/mnt")" "$URL/disk.raw" "$T/mnt"
+assert_eq "$(traces)" "$before" "mounts and state after a fake mount"
+
 # At once: the kernel may still have attributes of the dead mount in its cache.
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 assert_eq "$(grep -c " $T/mnt fuse.clonefs " /proc/mounts)" 1 "mounts at the mountpoint"

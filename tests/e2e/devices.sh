@@ -59,6 +59,10 @@ put_zeros "$T/expected" $((4 << 20)) $(((1 << 20) + 65536))
 assert_eq "$(server_count)" 0 "requests of punch and zero-range"
 assert_same_file "$FILE" "$T/expected"
 
+say "discards reach what is below the device"
+assert_eq "$(seek_in "$T/destination" hole $((4 << 20)))" $((4 << 20)) "the hole below the punched range"
+assert_eq "$(seek_in "$T/destination" data $((4 << 20)))" $(((5 << 20) + 65536)) "data behind the hole"
+
 say "who has a device, has it alone"
 mount_refused 1 "destination $DESTINATION is in use" "$URL/disk.raw" "$T/mnt2" \
 	"dest=$DESTINATION,overwrite_dest"

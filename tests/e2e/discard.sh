@@ -27,13 +27,15 @@ hydrated_by() {
 }
 
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+# The bytes that the mount itself brought are kept a moment later.
+wait_for 60 status_is regions_hydrated 1
 
 say "a punch of whole regions fetches nothing"
 server_mark
 hydrated_by punch "$FILE" $((1 << 20)) $((4 << 20))
 put_zeros "$T/expected" $((1 << 20)) $((4 << 20))
 assert_eq "$HYDRATED" 64 "regions hydrated by the punch"
-(($(allocated_bytes "$DESTINATION") <= 2 * REGION)) || fail "the destination is not sparse"
+(($(allocated_bytes "$DESTINATION") <= 1 << 20)) || fail "the destination is not sparse"
 assert_eq "$(status_field modified)" true "modified"
 
 say "zero-range is the same, with and without keep-size"
@@ -92,7 +94,9 @@ assert_eq "$(seek_in "$FILE" data 0)" 0 "data from 0"
 assert_eq "$(seek_in "$FILE" hole 0)" $((1 << 20)) "hole from 0"
 assert_eq "$(seek_in "$FILE" hole $((2 << 20)))" $((2 << 20)) "hole within a hole"
 assert_eq "$(seek_in "$FILE" data $((1 << 20)))" $((7 << 20)) "data from the hole"
-assert_eq "$(seek_in "$FILE" hole $((7 << 20)))" $((8 * 1048576 + REGION)) "the next hole"
+# Zeros in a region that was only partly punched may be either.
+next=$(seek_in "$FILE" hole $((7 << 20)))
+((next > 8 << 20 && next <= (8 << 20) + REGION)) || fail "the next hole is at $next"
 assert_eq "$(seek_in "$FILE" hole $((11 << 20)))" $SIZE "the hole at the end"
 assert_eq "$(seek_in "$FILE" data $SIZE)" ENXIO "data from the end"
 
@@ -107,13 +111,14 @@ assert_eq "$(requests_between $((1 << 20)) $((7 << 20)))" 0 "requests for what w
 "$CLONECTL" resume "$T/mnt"
 wait_hydrated
 assert_same_file "$FILE" "$T/expected"
-file_map "$FILE" >"$T/holes"
 umount_clonefs
 assert_same_file "$DESTINATION" "$T/expected"
-assert_eq "$(file_map "$DESTINATION")" "$(cat "$T/holes")" "holes of the destination and of the image"
+assert_eq "$(seek_in "$DESTINATION" hole $((1 << 20)))" $((1 << 20)) "the destination's hole"
+assert_eq "$(seek_in "$DESTINATION" data $((1 << 20)))" $((7 << 20)) "the destination's data behind it"
 
 say "no_discard_passdown zeroes instead"
 mount_clonefs "$URL/disk.raw" "$T/mnt2" no_hydration,no_discard_passdown
+wait_for 60 status_is regions_hydrated 1 "$T/mnt2"
 server_mark
 punch "$T/mnt2/disk.raw" $((1 << 20)) $((4 << 20))
 zero_range "$T/mnt2/disk.raw" $((6 << 20)) $((1 << 20))

@@ -42,6 +42,14 @@ assert_eq "$(rows | tail -n 1 | cut -d '|' -f 1)" close "the last row"
 has_rows 1 '^outage\|0\|lasting\|' || fail "the outage: $(rows)"
 [[ ! -s $JOURNAL-wal ]] || fail "the write-ahead log was left behind"
 
+say "a start that fails"
+if [[ $CLONEFS_E2E_ISOLATED = yes ]]; then
+	mount --bind /dev/null /dev/fuse
+	! mount_clonefs "$URL/disk.raw" "$T/mnt" 2>"$T/logs/failed" || fail "mounted without /dev/fuse"
+	umount /dev/fuse
+	assert_contains "$(rows | tail -n 1)" "close|0|ended|failed start: " "the last row"
+fi
+
 say "a damaged journal"
 printf 'this is not a database, not at all' >"$JOURNAL"
 mount_clonefs "$URL/disk.raw" "$T/mnt" 2>"$T/logs/damaged"

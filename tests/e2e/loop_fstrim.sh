@@ -22,7 +22,7 @@ say "trimmed while paused"
 fstrim "$T/top"
 sync -f "$T/top"
 wait_for 60 server_is_idle
-trimmed=$(((($(status_field regions_hydrated) - hydrated)) * 65536))
+trimmed=$((($(status_field regions_hydrated) - hydrated) * 65536))
 pulled=$(($(server_bytes) - before))
 say "$((free >> 20)) MiB free, $((trimmed >> 20)) MiB more hydrated, $((pulled >> 10)) KiB pulled by fstrim"
 ((trimmed > free * 8 / 10)) || fail "only $trimmed bytes of $free free ones became hydrated"

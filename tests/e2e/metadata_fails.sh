@@ -33,7 +33,7 @@ put b 1048576 100 "$T/expected"
 put c 2097152 65536 "$FILE" # in one that cannot be recorded now
 ! sync "$FILE" 2>/dev/null || fail "a commit to a full device succeeded"
 wait_for 60 status_is mode ro
-assert_eq "$(status_field read_only)" true "read_only"
+assert_eq "$(status_field read_only)" false "read_only, which is about -o ro"
 assert_eq "$(status_field hydration)" stopped "hydration"
 
 eio() {
@@ -51,6 +51,8 @@ assert_same_range "$FILE" "$T/expected" 1048576 65536
 assert_same_range "$FILE" "$T/expected" 3145728 65536
 eio sync "$FILE"
 umount_clonefs "$T/mnt"
+assert_contains "$(python3 "$E2E_DIR/journal_rows.py" "$T/state/mnt/journal.db" | tail -n 1)" \
+	"close|0|ended|umount; the last commit failed: nothing could be committed" "the last row"
 
 say "with a device that works again, everything that was recorded is there"
 rm "$T/small/fill"

@@ -2,6 +2,8 @@
 # 100,000 random reads, writes, punches, zero-ranges, mappings and fsyncs by eight threads, against a
 # model in memory, with kill -9 and a new mount every few thousand: every byte is the last fsynced
 # one or newer. Several region sizes, odd image sizes, during hydration.
+#
+# OPERATIONS, SEED and MODEL_OPTIONS (model_io's) from the environment, to look closer.
 . "$(dirname "$0")/lib.sh"
 
 require_clonefs
@@ -27,17 +29,19 @@ write_crash_scripts() {
 	chmod +x "$T/kill" "$T/mount"
 }
 
-# run_model NAME SIZE SHARE-OF-OPERATIONS OPTIONS: SIZE in bytes.
+# run_model NAME SIZE SHARE-OF-OPERATIONS OPTIONS [SOURCE-PREFIX]: SIZE in bytes.
 run_model() {
 	local name=$1 size=$2 operations=$((OPERATIONS * $3 / 100)) options=$4 region_size
+	local source=${5:-$URL}/$1.raw
 	say "$name: $size bytes, $operations operations, $options"
 	region_size=${options#region_size=}
 	make_image "$T/www/$name.raw" "$size" "$SEED"
-	write_crash_scripts "$T/$name" "$options" "$URL/$name.raw"
-	mount_clonefs "$URL/$name.raw" "$T/$name" "$options"
+	write_crash_scripts "$T/$name" "$options" "$source"
+	mount_clonefs "$source" "$T/$name" "$options"
+	# shellcheck disable=SC2086 # several words
 	"$MODEL_IO" --image "$T/$name/$name.raw" --begin "$T/www/$name.raw" --save "$T/expected" \
 		--operations "$operations" --crash-every "$((operations / 8))" --seed "$SEED" \
-		--region-size "${region_size%%,*}" --kill "$T/kill" --mount "$T/mount" ||
+		--region-size "${region_size%%,*}" ${MODEL_OPTIONS:-} --kill "$T/kill" --mount "$T/mount" ||
 		fail "$name: the image is not what the model says (SEED=$SEED)"
 	"$CLONECTL" resume "$T/$name"
 	wait_hydrated "$T/$name"
@@ -52,6 +56,6 @@ say "SEED=$SEED"
 start_range_server --ttfb-ms 1
 run_model small 33554432 20 region_size=4K,no_hydration
 run_model slow 67108864 20 region_size=64K,background_rate=4M
-run_model lazy 100000001 20 region_size=64K,no_hydration
+run_model file 100000001 20 region_size=64K,no_hydration "$T/www"
 run_model odd 67100161 20 region_size=64K,hydration_batch_size=3,background_rate=8M
 run_model large 134217217 20 region_size=1M,background_rate=8M

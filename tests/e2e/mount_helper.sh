@@ -44,10 +44,23 @@ ends 0 "" "$MOUNT_CLONEFS" -f -o "state_dir=$STATE" "$SOURCE" "$T/mnt"
 ends 1 "404" "$MOUNT_CLONEFS" -f -o "state_dir=$STATE" "$URL/none" "$T/mnt"
 ! grep -q fuse.clonefs /proc/mounts || fail "something is mounted"
 
+say "who is killed while he waits for the source leaves no daemon behind"
+server_mark
+server_control '{"paused": true}' >/dev/null
+"$MOUNT_CLONEFS" -o "state_dir=$STATE" "$SOURCE" "$T/mnt" 2>"$T/logs/killed" &
+helper=$!
+wait_for 60 server_has_seen 1
+child=$(pgrep -P "$helper")
+kill -KILL "$helper"
+wait_for 60 process_is_gone "$helper"
+server_control '{"paused": false}' >/dev/null
+wait_for 60 process_is_gone "$child"
+! grep -q fuse.clonefs /proc/mounts || fail "something is mounted"
+
 say "a mount with all that mount(8) may add"
 at_exit unmount_clone_at_exit "$T/mnt"
 "$MOUNT_CLONEFS" "$SOURCE" "$T/mnt" -s -n -v -N 1 -t clonefs -o \
-	"state_dir=\"$STATE\",defaults,rw,auto,noauto,user,nouser,users,owner,group,nofail,_netdev" \
+	"state_dir=\"$STATE\",defaults,rw,auto,noauto,user,user=jane,nouser,users,owner,group,nofail,_netdev" \
 	-o 'comment=a,x-systemd.automount,X-foo=1,noexec,noatime,no_such=1,no_hydration' \
 	2>"$T/logs/mount"
 assert_contains "$(cat "$T/logs/mount")" "'no_such'" "the warning about an unknown option with -s"
@@ -56,6 +69,12 @@ grep -q "^$SOURCE $T/mnt fuse.clonefs rw,nosuid,nodev,noexec,noatime" /proc/moun
 assert_same_file "$T/mnt/disk.raw" "$T/www/disk.raw"
 ends 1 "$STATE" "$MOUNT_CLONEFS" -o "state_dir=$STATE" "$SOURCE" "$T/www"
 umount_clonefs "$T/mnt" "$STATE"
+
+say "relative paths count from the folder of the caller"
+(cd "$T/www" && "$MOUNT_CLONEFS" -o "state_dir=../state/relative,no_hydration" disk.raw ../mnt)
+assert_eq "$(status_field source)" "$T/www/disk.raw" "the source"
+assert_same_file "$T/mnt/disk.raw" "$T/www/disk.raw"
+umount_clonefs "$T/mnt" "$T/state/relative"
 
 say "commas and quotes in paths"
 mkdir "$T/a,b"

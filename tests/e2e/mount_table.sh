@@ -15,7 +15,10 @@ read_region_0() {
 	dd if="$FILE" iflag=direct bs=65536 count=1 status=none | cmp -n 65536 - "$T/expected" ||
 		fail "region 0 cannot be read"
 }
-# mounts STATE WARNING [OPTIONS]: it does, says so, reads what is there and EIO or ESTALE elsewhere.
+journal_rows() {
+	python3 "$E2E_DIR/journal_rows.py" "$T/state/mnt/journal.db" | tac | sed '/^open|/q'
+}
+# mounts STATE WARNING [OPTIONS]: it does, says so once, reads what is there and EIO or ESTALE elsewhere.
 mounts() {
 	local state=$1 warning=$2
 	mount_clonefs "$SOURCE" "$T/mnt" "no_hydration,timeout=1s,${3:-}" 2>"$T/logs/mount"
@@ -25,7 +28,10 @@ mounts() {
 	! dd if="$FILE" iflag=direct,skip_bytes skip=4194304 bs=4096 count=1 of=/dev/null \
 		2>"$T/logs/read" || fail "a missing region could be read"
 	[[ $state != changed ]] || assert_contains "$(cat "$T/logs/read")" "Stale" "what the reader heard"
+	assert_eq "$(wc -l <"$T/logs/mount")" 1 "lines that the mount said: $(cat "$T/logs/mount")"
 	umount_clonefs
+	assert_eq "$(journal_rows | grep -cE '^(outage|source_changed)\|')" 1 "rows: $(journal_rows)"
+	assert_contains "$(journal_rows | grep -E '^(outage|source_changed)\|')" "$warning" "the journal"
 }
 
 mount_clonefs "$SOURCE" "$T/mnt" no_hydration

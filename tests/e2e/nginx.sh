@@ -20,7 +20,7 @@ hydrate_from() {
 say plain
 start_nginx
 hydrate_from "$NGINX_URL/disk.raw" disk.raw ''
-hydrate_from "$NGINX_URL/a%20b%25%C3%A4.raw" 'a b%ä.raw' max_connections=3
+hydrate_from "$NGINX_URL/a%20b%25%C3%A4.raw" 'a b%ä.raw' max_connections=3,hydration_batch_size=1
 stop_nginx
 assert_eq "$(jq -s 'map(select(.method != "GET" or .status != 206)) | length' "$NGINX_LOG")" 0 \
 	"requests that were no ranged GET"

@@ -16,6 +16,7 @@ assert_eq "$(status_field hydration)" running "hydration before the pause"
 assert_eq "$(status_field hydration)" paused "hydration"
 assert_eq "$(status_field regions_hydrating)" 0 "regions in flight after the pause"
 [[ $(status_field reason) != null ]] || fail "a paused clone gives no reason"
+assert_eq "$("$CLONECTL" status "$T/mnt" | grep -o paused)" paused "how often status says it"
 assert_eq "$(committed_count "$(metadata_of)")" "$(status_field regions_hydrated)" \
 	"regions committed by the pause"
 server_control '{"rate":0}' >/dev/null

@@ -18,18 +18,18 @@ refused() {
 		fail "a socket is left after: $2"
 }
 
-# refused_with FAULT PARAMETERS PART
+# refused_with FAULT PARAMETERS PART [OPTIONS]
 refused_with() {
 	server_fault "$1" "$2"
-	refused 1 "$3" "$URL/disk.raw" timeout=3s
+	refused 1 "$3" "$URL/disk.raw" "${4:-}"
 	server_fault ""
 }
 
 say "sources"
 refused 1 404 "$URL/none.raw"
 refused 1 empty "$URL/empty.raw"
-refused 1 "no-such-host.invalid" "http://no-such-host.invalid/disk.raw" timeout=5s
-refused 1 "refused" "http://127.0.0.1:$(free_port)/disk.raw" timeout=2s
+refused 1 "no-such-host.invalid" "http://no-such-host.invalid/disk.raw"
+refused 1 "refused" "http://127.0.0.1:1/disk.raw"
 refused 1 "$T/none.raw" "$T/none.raw"
 refused 1 "$T/none.raw" "file://$T/none.raw"
 refused 1 "$T/www" "$T/www"
@@ -38,23 +38,23 @@ refused_with whole_file '' "range"
 refused_with unknown_total '' "how large"
 refused_with status '"status":403' 403
 refused_with status '"status":401' 401
-refused_with status '"status":503' 503
+refused_with status '"status":503' 503 timeout=2s
 refused_with status '"status":410' 410
 refused_with wrong_start '' "another part"
 refused_with gzip_encoding '' "encoded"
 refused_with multipart '' "several parts"
 refused_with captive_portal '' "range"
 refused_with redirect '' "redirect"
-refused_with no_answer '' "within"
+refused_with no_answer '' "sent nothing" timeout=2s
 server_control '{"release":true}' >/dev/null
-refused_with reset_before '' ""
+refused_with reset_before '' "" timeout=2s
 refused_with garbage_status_line '' ""
 
 say "certificates"
 make_certificate
 start_range_server --tls "$T/cert.pem" "$T/key.pem"
-refused 1 "certificate" "$URL/disk.raw" timeout=5s
-refused 1 "certificate" "https://127.0.0.1:${URL##*:}/disk.raw" "timeout=5s,cacert=/etc/hostname"
+refused 1 "certificate" "$URL/disk.raw"
+refused 1 "certificate" "https://127.0.0.1:${URL##*:}/disk.raw" "cacert=/etc/hostname"
 refused 1 "$T/none.pem" "$URL/disk.raw" "cacert=$T/none.pem"
 start_range_server
 

@@ -64,7 +64,7 @@ umount_clonefs "$T/stalls"
 server_control '{"release":true}' >/dev/null
 
 say "the deadline, and the way back"
-mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,timeout=1s
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,timeout=5s
 assert_same_range "$(image_of)" "$T/www/disk.raw" 0 65536
 server_fault status '"status":503'
 status=0
@@ -87,8 +87,33 @@ wait_hydrated
 assert_same_file "$(image_of)" "$T/www/disk.raw"
 umount_clonefs
 
+# outage_rows REGULAR-EXPRESSION [M]: how many the journal has.
+outage_rows() {
+	python3 "$E2E_DIR/journal_rows.py" "$(state_dir_of "$2")/journal.db" | grep -cE "^outage\|0\|$1" || true
+}
+has_outage() { (($(outage_rows "$1" "$2") > 0)); }
+
+say "an outage that only the background meets"
+for fault in status,'"status":503' no_answer,'"count":100000'; do
+	quiet=$T/quiet-${fault%%,*}
+	mount_clonefs "$URL/disk.raw" "$quiet" no_hydration,timeout=3s
+	server_fault "${fault%%,*}" "${fault#*,}"
+	"$CLONECTL" resume "$quiet"
+	wait_for 60 status_is hydration waiting "$quiet"
+	assert_eq "$(status_field source_state "$quiet")" unreachable "the source's state"
+	assert_contains "$(status_field reason "$quiet")" unreachable "the reason"
+	wait_for 60 has_outage lasting "$quiet"
+	assert_eq "$(outage_rows '' "$quiet")" 1 "outages in the journal"
+	server_fault ""
+	server_control '{"release":true}' >/dev/null
+	wait_hydrated "$quiet"
+	wait_for 60 has_outage ended "$quiet"
+	assert_same_file "$quiet/disk.raw" "$T/www/disk.raw"
+	umount_clonefs "$quiet"
+done
+
 say "on_source_error=wait outlasts it"
-mount_clonefs "$URL/disk.raw" "$T/waits" no_hydration,timeout=1s,on_source_error=wait
+mount_clonefs "$URL/disk.raw" "$T/waits" no_hydration,timeout=5s,on_source_error=wait
 server_mark
 server_fault status '"status":503'
 cmp -n 100000 -i 2000000 "$T/waits/disk.raw" "$T/www/disk.raw" &

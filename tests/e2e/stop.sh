@@ -16,12 +16,14 @@ begin() {
 	PID=$(status_field pid)
 }
 not_mounted() { ! grep -q " $T/mnt fuse.clonefs " /proc/mounts; }
-# over: the daemon is gone and has left nothing but its state.
+# over [REASON]: the daemon is gone and has left nothing but its state; the journal says why.
 over() {
 	wait_for 60 process_is_gone "$PID"
 	"$CLONECTL" wait --exit --timeout 60s "$STATE"
 	not_mounted || fail "still mounted"
 	[[ ! -e /run/clonefs/$(clone_name "$T/mnt").sock ]] || fail "a socket is left"
+	[[ -z ${1:-} ]] || assert_eq "$(python3 "$E2E_DIR/journal_rows.py" "$STATE/journal.db" | tail -n 1)" "close|0|ended|$1" \
+		"the last row of the journal"
 }
 
 say "umount: what was read is committed when the lock is free"
@@ -29,7 +31,7 @@ begin
 assert_same_range "$FILE" "$T/expected" 0 1048576
 umount "$T/mnt"
 "$CLONECTL" wait --exit --timeout 60s "$STATE"
-over
+over umount
 server_mark
 begin
 assert_same_range "$FILE" "$T/expected" 0 1048576
@@ -38,12 +40,12 @@ assert_eq "$(server_overlaps 65536 1048575)" 0 "requests for what was committed"
 
 say "SIGTERM without an open file: at once"
 kill -TERM "$PID"
-over
+over SIGTERM
 
 say "SIGINT is the same"
 begin
 kill -INT "$PID"
-over
+over SIGINT
 
 say "SIGHUP is ignored"
 begin
@@ -66,7 +68,7 @@ END
 ! process_is_gone "$PID" || fail "the daemon has not waited for the open file"
 exec 7<&-
 exec 7>&-
-over
+over SIGTERM
 begin
 assert_same_file "$FILE" "$T/expected"
 
@@ -75,7 +77,7 @@ exec 7<"$FILE"
 kill -TERM "$PID"
 wait_for 60 not_mounted
 kill -TERM "$PID"
-over
+over "a second signal: what was open is cut off"
 ! python3 -c 'import os; os.fsync(7)' 2>/dev/null || fail "a file that was cut off still answers"
 exec 7<&-
 
@@ -83,7 +85,7 @@ say "stop_timeout="
 begin stop_timeout=200ms
 exec 7<"$FILE"
 kill -TERM "$PID"
-over
+over "stop_timeout= is over: what was open is cut off"
 exec 7<&-
 
 say "what waits for a source that is silent gets EIO at the end"
@@ -132,4 +134,4 @@ kill -TERM "$PID"
 status=0
 wait "$PID" || status=$?
 assert_eq "$status" 0 "exit status after SIGTERM"
-over
+over SIGTERM

@@ -7,7 +7,10 @@ require_clonefs
 [[ $CLONEFS_E2E_ISOLATED = yes ]] || skip "needs a mount namespace of its own"
 need_program fusermount3 fuse3
 need_program setpriv util-linux
-make_image "$T/www/disk.raw" 32M 1
+make_image "$T/www/disk.raw" 16M 1
+# Long enough not to be read ahead to its end.
+truncate -s 128M "$T/www/disk.raw"
+touch -d '2020-09-13 12:26:40 UTC' "$T/www/disk.raw"
 cp "$T/www/disk.raw" "$T/expected"
 start_range_server
 
@@ -33,8 +36,8 @@ as_id() {
 	shift
 	setpriv --reuid "$id" --regid "$id" --clear-groups env -u XDG_STATE_HOME -u XDG_RUNTIME_DIR "$@"
 }
-as_user() { as_id $USER_ID HOME="$T/home" XDG_RUNTIME_DIR="$T/run" "$@"; }
-as_other() { as_id $OTHER_ID HOME="$T/other" "$@"; }
+as_user() { as_id "$USER_ID" HOME="$T/home" XDG_RUNTIME_DIR="$T/run" "$@"; }
+as_other() { as_id "$OTHER_ID" HOME="$T/other" "$@"; }
 as_user test -x "$MOUNT_CLONEFS" -a -r "$T/expected" || skip "the build folder is not readable for others"
 POINT=$T/home/point
 FILE=$POINT/disk.raw
@@ -58,7 +61,7 @@ assert_eq "$(as_user stat -c '%a %u %g' "$FILE")" "600 $USER_ID $USER_ID" "attri
 
 say "state and socket are the user's own"
 STATE=$T/home/.local/state/clonefs/mine
-assert_eq "$(as_user find "$STATE" "$T/run/clonefs" ! -user $USER_ID)" "" "files of others"
+assert_eq "$(as_user find "$STATE" "$T/run/clonefs" ! -user "$USER_ID")" "" "files of others"
 assert_eq "$(stat -c %a "$STATE" "$T/run/clonefs" "$STATE/disk.img" "$STATE/metadata" "$T/run/clonefs/mine.sock" |
 	tr '\n' ' ')" "700 700 600 600 600 " "modes"
 assert_eq "$(user_status state_dir)" "$STATE" "state_dir"
@@ -100,7 +103,7 @@ as_user "$CLONECTL" check "$STATE/metadata" >"$T/logs/check"
 as_user cmp "$STATE/disk.img" "$T/expected"
 
 say "without XDG_RUNTIME_DIR the socket is in the state folder; XDG_STATE_HOME is obeyed"
-as_id $USER_ID HOME="$T/home" XDG_STATE_HOME="$T/home/elsewhere" \
+as_id "$USER_ID" HOME="$T/home" XDG_STATE_HOME="$T/home/elsewhere" \
 	"$MOUNT_CLONEFS" -o name=second,no_hydration "$URL/disk.raw" "$POINT"
 [[ -S $T/home/elsewhere/clonefs/second/second.sock ]] || fail "no socket: $(find "$T/home/elsewhere")"
 as_user cmp -n 100000 "$FILE" "$T/www/disk.raw"

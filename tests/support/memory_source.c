@@ -53,7 +53,7 @@ struct memory_source {
 	struct source_limits limits;
 };
 
-static uint64_t next_random(struct memory_source *ms)
+static uint64_t next_random(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 {
 	ms->random = ms->random * 6364136223846793005u + 1442695040888963407u;
 	return ms->random >> 33;
@@ -61,7 +61,7 @@ static uint64_t next_random(struct memory_source *ms)
 
 /* ---- serving ---- */
 
-static struct job *pick_job(struct memory_source *ms)
+static struct job *pick_job(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 {
 	struct job *waiting[64];
 	unsigned int nr = 0;
@@ -75,7 +75,7 @@ static struct job *pick_job(struct memory_source *ms)
 	return waiting[ms->delay_us ? next_random(ms) % nr : 0];
 }
 
-static struct plan take_plan(struct memory_source *ms)
+static struct plan take_plan(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 {
 	struct plan plan = {.result = SOURCE_OK, .bytes = UINT64_MAX};
 
@@ -90,6 +90,7 @@ static struct plan take_plan(struct memory_source *ms)
 
 /* Waits at the gate; how many bytes may go now, 0: it was cancelled. */
 static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t done)
+        CF_REQUIRES(&ms->lock)
 {
 	if (!job->cancelled && !ms->stop && done >= ms->gate) {
 		ms->nr_held++;
@@ -103,6 +104,7 @@ static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t do
 }
 
 static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, uint64_t length)
+        CF_REQUIRES(&ms->lock)
 {
 	unsigned int delay =
 	        ms->delay_us ? (unsigned int)(next_random(ms) % (ms->delay_us + 1)) : 0;
@@ -135,6 +137,7 @@ static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, 
 }
 
 static enum source_result serve(struct memory_source *ms, struct job *job, const struct plan *plan)
+        CF_REQUIRES(&ms->lock)
 {
 	const struct source_request *req = job->req;
 	uint64_t length = req->length < plan->bytes ? req->length : plan->bytes;
@@ -157,7 +160,7 @@ static enum source_result serve(struct memory_source *ms, struct job *job, const
 }
 
 static void finish(struct memory_source *ms, struct job *job, enum source_result result,
-                   uint64_t retry_after_ms)
+                   uint64_t retry_after_ms) CF_REQUIRES(&ms->lock)
 {
 	struct source_request *req = job->req;
 	struct source_outcome outcome = {.result = result, .retry_after_ms = retry_after_ms};
@@ -227,6 +230,7 @@ static void op_pin(struct source *source, const struct source_identity *identity
 }
 
 static void remember(struct memory_source *ms, const struct source_request *req)
+        CF_REQUIRES(&ms->lock)
 {
 	if (ms->nr_asked == ms->max_asked) {
 		ms->max_asked = ms->max_asked ? ms->max_asked * 2 : 64;

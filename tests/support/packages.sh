@@ -9,7 +9,10 @@ BUILD_PACKAGES=(
 RUN_PACKAGES=(fuse3 ca-certificates)
 TEST_PACKAGES=(
 	libcmocka-dev python3 jq curl openssl procps util-linux mount e2fsprogs zstd
+	xfsprogs btrfs-progs fdisk qemu-utils xz-utils
 )
+# What the heavy tests need besides.
+HEAVY_PACKAGES=(qemu-system-x86 mmdebstrap)
 CI_PACKAGES=(
 	git clang clang-format clang-tidy libclang-rt-dev shellcheck mmdebstrap
 )
@@ -56,6 +59,10 @@ install_build_packages() {
 install_test_packages() {
 	install_packages "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 	fetch_nginx
+}
+
+install_heavy_packages() {
+	install_packages "${HEAVY_PACKAGES[@]}"
 }
 
 install_ci_packages() {

@@ -342,6 +342,7 @@ enum operation_result operation_run(struct worker *worker)
 	uint64_t start = place.offset, end = place.offset + place.length;
 	struct target *target = worker->target;
 	bool locked = kind != OPERATION_SYNC;
+	uint64_t number;
 	enum operation_result result;
 	struct byte_lock lock;
 
@@ -354,7 +355,12 @@ enum operation_result operation_run(struct worker *worker)
 	}
 	if (locked)
 		byte_locks_take(&target->locks, &lock, start, end, kind >= OPERATION_WRITE);
+	number = locked ? history_begin(&target->history, operation->name, place.offset,
+	                                place.length)
+	                : 0;
 	result = operation->run(worker, place);
+	if (locked && result == OPERATION_DONE)
+		history_end(&target->history, number, worker->buffer[0]);
 	if (locked)
 		byte_locks_drop(&target->locks, &lock);
 	if (result == OPERATION_DONE)

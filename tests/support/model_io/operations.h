@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "tests/support/model_io/byte_locks.h"
+#include "tests/support/model_io/history.h"
 #include "tests/support/model_io/model.h"
 #include "tests/support/model_io/random.h"
 
@@ -39,6 +40,7 @@ struct target {
 	uint64_t region_size;
 	struct model *model;
 	struct byte_locks locks;
+	struct history history;
 	unsigned int weights[NR_OPERATIONS]; /* how often each kind is chosen */
 	_Atomic uint64_t counts[NR_OPERATIONS];
 	_Atomic uint64_t hot_spot; /* byte offset */

@@ -57,14 +57,18 @@ static void park(struct running *running, struct worker *worker, bool failed)
 	cf_unlock(&running->lock);
 }
 
-static void give_up(const struct running *running, const struct worker *worker)
+static void give_up(struct running *running, const struct worker *worker)
 {
+	uint64_t page = worker->offset / 4096 * 4096;
+
 	(void)fprintf(stderr,
 	              "model_io: %s of %" PRIu64 " bytes at %" PRIu64 " (region %" PRIu64
 	              ") failed%s%s; seed %" PRIu64 "\n",
 	              worker->what, worker->length, worker->offset,
 	              worker->offset / running->options->region_size, worker->error ? ": " : "",
 	              worker->error ? strerror(worker->error) : "", running->options->seed);
+	(void)fprintf(stderr, "what happened there before (0: without an end):\n");
+	history_print(&running->target.history, page, worker->offset + worker->length);
 	exit(1);
 }
 
@@ -189,9 +193,11 @@ static bool take_stock(struct running *running, struct worker *worker)
 
 static bool crash(struct running *running, struct worker *worker)
 {
+	uint64_t number;
 	bool fine;
 
 	worker_close(worker);
+	number = history_begin(&running->target.history, "crash", 0, UINT64_MAX);
 	atomic_store(&running->may_fail, true);
 	fine = command(running->options->kill);
 	cf_lock(&running->lock);
@@ -205,6 +211,7 @@ static bool crash(struct running *running, struct worker *worker)
 	running->stop = false;
 	running->parked = 0;
 	running->generation++;
+	history_end(&running->target.history, number, 0);
 	cf_cond_broadcast(&running->changed);
 	cf_unlock(&running->lock);
 	return fine;
@@ -282,6 +289,7 @@ int run(const struct run_options *options)
 	memcpy(running.target.weights, options->weights, sizeof(options->weights));
 	running.target.model = model_new(options->begin);
 	byte_locks_init(&running.target.locks);
+	history_init(&running.target.history);
 	cf_mutex_init(&running.lock);
 	cf_cond_init(&running.changed);
 	operation_handle_sigbus();
@@ -303,6 +311,7 @@ int run(const struct run_options *options)
 	status = finish(&running, &worker, fine);
 	worker_fini(&worker);
 	model_free(running.target.model);
+	history_fini(&running.target.history);
 	byte_locks_fini(&running.target.locks);
 	cf_cond_fini(&running.changed);
 	cf_mutex_fini(&running.lock);

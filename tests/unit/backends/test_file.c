@@ -43,6 +43,7 @@ static struct source *open_pinned(void)
 	if (source->ops->probe(source, 120000, &probe, &err) < 0)
 		fail_msg("%s", err.text);
 	source->ops->pin(source, &probe.identity);
+	free(probe.head);
 	return source;
 }
 
@@ -112,7 +113,10 @@ static void the_probe_tells_size_and_mtime(void **state)
 	assert_string_equal(probe.identity.last_modified, "");
 	assert_false(probe.weak_validators);
 	assert_false(probe.is_device);
-	assert_null(probe.head);
+	assert_int_equal(probe.head_length, 512);
+	for (size_t i = 0; i < probe.head_length; i++)
+		assert_int_equal(probe.head[i], pattern_byte(i, 1));
+	free(probe.head);
 	source->ops->close(source);
 }
 

@@ -128,6 +128,7 @@ static struct source *open_pinned(uint64_t stall_ms)
 	if (source->ops->probe(source, PATIENT_MS, &probe, &err) < 0)
 		fail_msg("%s", err.text);
 	source->ops->pin(source, &probe.identity);
+	free(probe.head);
 	return source;
 }
 

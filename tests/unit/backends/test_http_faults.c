@@ -396,8 +396,7 @@ static void retry_after_may_be_a_date(void **state)
 	c = collector_new(source, OFFSET, LENGTH);
 	set_faults("dated", faults);
 	assert_int_equal(collector_run(c), SOURCE_FAILED);
-	/* Against the reply's own Date; both are whole seconds and may fall on both sides of one.
-	 */
+	/* Against the reply's own Date; whole seconds both, perhaps on two sides of one. */
 	assert_in_range(c->outcome.retry_after_ms, 28000, 31000);
 	collector_free(c);
 	clear_faults();

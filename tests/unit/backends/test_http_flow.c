@@ -225,7 +225,7 @@ static void a_server_that_takes_no_connections_has_failed_in_time(void **state)
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/d", ntohs(address.sin_port));
 	source = fixture_open(url, &hasty);
-	assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), -EIO);
+	assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), -EAGAIN);
 	assert_true(strstr(err.text, "does not answer") || strstr(err.text, "nothing for 300 ms"));
 	fixture_close(source);
 	for (size_t i = 0; i < COUNT(clients); i++)

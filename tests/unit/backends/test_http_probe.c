@@ -55,6 +55,25 @@ static void it_brings_identity_and_head_in_one_get(void **state)
 	assert_int_equal(server_count_requests(server, "plain", "\"range\":\"bytes=0-65535\""), 1);
 }
 
+static void it_asks_for_no_more_of_the_head_than_is_wanted(void **state)
+{
+	struct source_probe probe;
+	struct cf_error err = {0};
+	struct source *source;
+	char url[256];
+
+	(void)state;
+	fixture_image(server, "wanted", IMAGE);
+	source = fixture_open(server_url(server, "wanted", url), NULL);
+	source->probe_length = 1;
+	assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), 0);
+	assert_int_equal(probe.identity.size, IMAGE);
+	assert_int_equal(probe.head_length, 1);
+	free(probe.head);
+	fixture_close(source);
+	assert_int_equal(server_count_requests(server, "wanted", "\"range\":\"bytes=0-0\""), 1);
+}
+
 static void the_head_of_a_small_image_is_all_of_it(void **state)
 {
 	static const uint64_t sizes[] = {1, 511, 65535, 65536, 65537};
@@ -95,8 +114,8 @@ static const struct refusal {
         {"login", "'fault':'status','status':401", IMAGE, -EACCES,
          "the server denies access (401 Unauthorized)"},
         {"forbidden", "'fault':'status','status':403", IMAGE, -EACCES, "403"},
-        {"broken", "'fault':'status','status':500", IMAGE, -EIO, "the server answered 500"},
-        {"busy", "'fault':'status','status':503,'retry_after':5", IMAGE, -EIO, "503"},
+        {"broken", "'fault':'status','status':500", IMAGE, -EAGAIN, "the server answered 500"},
+        {"busy", "'fault':'status','status':503,'retry_after':5", IMAGE, -EAGAIN, "503"},
         {"refused", "'fault':'status','status':416", IMAGE, -EINVAL, "416"},
         {"teapot", "'fault':'status','status':418", IMAGE, -EINVAL, "418"},
         {"start", "'fault':'wrong_start'", IMAGE, -EINVAL, "byte 4096 instead of 0"},
@@ -106,7 +125,7 @@ static const struct refusal {
         {"header", "'fault':'huge_header'", IMAGE, -EIO, "longer than 65536"},
         {"loop", "'fault':'redirect'", IMAGE, -EIO, "more than 10 times"},
         {"portal", "'fault':'captive_portal'", IMAGE, -EINVAL, "does not support range requests"},
-        {"reset", "'fault':'reset_before'", IMAGE, -EIO, "connection"},
+        {"reset", "'fault':'reset_before'", IMAGE, -EAGAIN, "connection"},
         {"length", "'fault':'wrong_length','by':1", IMAGE, -EINVAL, "contradicts"},
 };
 
@@ -219,7 +238,7 @@ static void it_ends_when_its_time_is_up(void **state)
 	(void)state;
 	fixture_image(server, "silent", IMAGE);
 	server_control(server, "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/silent\"}]}");
-	assert_int_equal(probe_url(server_url(server, "silent", url), 200, &probe, &err), -EIO);
+	assert_int_equal(probe_url(server_url(server, "silent", url), 200, &probe, &err), -EAGAIN);
 	assert_non_null(strstr(err.text, "did not answer within 200 ms"));
 	server_control(server, "{\"clear\":true,\"release\":true}");
 }
@@ -277,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(it_brings_identity_and_head_in_one_get),
+	        cmocka_unit_test(it_asks_for_no_more_of_the_head_than_is_wanted),
 	        cmocka_unit_test(the_head_of_a_small_image_is_all_of_it),
 	        cmocka_unit_test(each_refusal_is_one_sentence_with_the_sources_name),
 	        cmocka_unit_test(validators_are_weak_when_they_cannot_tell_versions_apart),

@@ -1,5 +1,6 @@
 /* https with certificates that are made here: one that is fine, and the three usual bad ones. */
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,15 +52,23 @@ static void make_ca(const char *name)
 	    KEY_OPTIONS, name, name, name);
 }
 
-/* @days may be negative: it has run out then. */
-static void make_certificate(const char *name, const char *subject_name, int days)
+/* An expired one needs a negative number of days with older openssl, dates with newer. */
+static void make_certificate(const char *name, const char *subject_name, bool expired)
 {
+	char sign[512];
+
 	run("openssl req -new %s %s.key -out %s.csr -subj '/CN=test' 2> /dev/null", KEY_OPTIONS,
 	    name, name);
 	run("printf 'subjectAltName=%s\\n' > %s.ext", subject_name, name);
-	run("openssl x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out %s.pem "
-	    "-days %d -extfile %s.ext 2> /dev/null",
-	    name, name, days, name);
+	(void)snprintf(sign, sizeof(sign),
+	               "openssl x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial "
+	               "-out %s.pem -extfile %s.ext 2> /dev/null",
+	               name, name, name);
+	if (expired)
+		run("%s -days -1 || %s -not_before 20200101000000Z -not_after 20200102000000Z",
+		    sign, sign);
+	else
+		run("%s -days 30", sign);
 }
 
 static int make_certificates(void **state)
@@ -70,9 +79,9 @@ static int make_certificates(void **state)
 		return -1;
 	make_ca("ca");
 	make_ca("stranger");
-	make_certificate("good", "IP:127.0.0.1", 30);
-	make_certificate("other", "DNS:other.example", 30);
-	make_certificate("old", "IP:127.0.0.1", -1);
+	make_certificate("good", "IP:127.0.0.1", false);
+	make_certificate("other", "DNS:other.example", false);
+	make_certificate("old", "IP:127.0.0.1", true);
 	return 0;
 }
 

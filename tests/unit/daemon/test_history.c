@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/journal/journal_read.h"
 #include "daemon/history.h"
+#include "daemon/warnings.h"
 
 static char folder[64];
 static char path[96];
@@ -96,6 +97,48 @@ static void each_event_of_the_image_becomes_its_row(void **state)
 	}
 }
 
+static void what_the_mount_found_begins_an_episode(void **state)
+{
+	static const struct {
+		enum image_source_state found;
+		const char *rows;
+	} cases[] = {
+	        {SOURCE_STATE_OK, ""},
+	        {SOURCE_STATE_UNUSED, ""},
+	        {SOURCE_STATE_UNREACHABLE, "outage...[0]=why;"},
+	        {SOURCE_STATE_CHANGED, "source_changed...[0]=why;"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct journal *journal = history_open(folder, "test", "source");
+
+		history_source(journal, cases[i].found, "why");
+		assert_rows(journal, cases[i].rows);
+		(void)remove_folder(state);
+		(void)make_folder(state);
+	}
+}
+
+static void warnings_wait_for_the_journal(void **state)
+{
+	struct warnings warnings = {.nr = 0};
+	struct journal *journal;
+
+	(void)state;
+	for (int i = 0; i <= WARNINGS_MAX; i++)
+		warnings_say(&warnings, "number %d", i);
+	assert_int_equal(warnings.nr, WARNINGS_MAX);
+	assert_string_equal(warnings.texts[0], "number 0");
+	warnings_fini(&warnings);
+	warnings_say(&warnings, "one");
+	warnings_say(&warnings, "two");
+	journal = history_open(folder, "test", "source");
+	warnings_note(&warnings, journal);
+	warnings_note(&warnings, journal);
+	assert_rows(journal, "warning[0]=one;warning[0]=two;");
+}
+
 static void an_episode_ends_with_its_own_end(void **state)
 {
 	static const struct image_event events[] = {
@@ -141,6 +184,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 	        TEST(each_event_of_the_image_becomes_its_row),
+	        TEST(what_the_mount_found_begins_an_episode),
+	        TEST(warnings_wait_for_the_journal),
 	        TEST(an_episode_ends_with_its_own_end),
 	        TEST(only_settings_that_differ_are_noted),
 	        TEST(a_journal_that_cannot_be_had_is_none),

@@ -108,17 +108,20 @@ static void folders_and_regular_files_are_places(void **state)
 	assert_int_equal(symlink("file", link), 0);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 
-	assert_int_equal(mount_place_find(folder, &place, &err), 0);
+	assert_int_equal(mount_place_find(folder, false, &place, &err), 0);
 	assert_false(place.is_file);
 	mount_place_fini(&place);
-	assert_int_equal(mount_place_find(link, &place, &err), 0);
+	assert_int_equal(mount_place_find(link, false, &place, &err), 0);
 	assert_true(place.is_file);
 	assert_string_equal(place.path, file);
 	mount_place_fini(&place);
-	assert_int_equal(mount_place_find(fifo, &place, &err), -EINVAL);
+	assert_int_equal(mount_place_find(link, true, &place, &err), 0);
+	assert_true(place.is_file);
+	mount_place_fini(&place);
+	assert_int_equal(mount_place_find(fifo, false, &place, &err), -EINVAL);
 	assert_non_null(strstr(err.text, fifo));
 	assert_int_equal(unlink(fifo), 0);
-	assert_int_equal(mount_place_find(fifo, &place, &err), -ENOENT);
+	assert_int_equal(mount_place_find(fifo, false, &place, &err), -ENOENT);
 	assert_int_equal(unlink(link), 0);
 	assert_int_equal(unlink(file), 0);
 	assert_int_equal(rmdir(folder), 0);

@@ -68,7 +68,7 @@ static void nothing_but_source_and_mountpoint_gives_defaults(void **state)
 	options_fini(&o);
 }
 
-static void paths_are_made_absolute_and_the_source_is_left(void **state)
+static void paths_are_made_absolute_and_urls_are_left(void **state)
 {
 	struct options o;
 	char cwd[4096];
@@ -78,7 +78,8 @@ static void paths_are_made_absolute_and_the_source_is_left(void **state)
 	assert_non_null(getcwd(cwd, sizeof(cwd)));
 	assert_int_equal(
 	        parse_line("-o state_dir=s,dest=./d,metadata=/m,cacert=c src mnt", &o, NULL), 0);
-	assert_string_equal(o.source, "src");
+	snprintf(expected, sizeof(expected), "%s/src", cwd);
+	assert_string_equal(o.source, expected);
 	snprintf(expected, sizeof(expected), "%s/mnt", cwd);
 	assert_string_equal(o.mountpoint, expected);
 	snprintf(expected, sizeof(expected), "%s/s", cwd);
@@ -88,6 +89,9 @@ static void paths_are_made_absolute_and_the_source_is_left(void **state)
 	assert_string_equal(o.metadata, "/m");
 	snprintf(expected, sizeof(expected), "%s/c", cwd);
 	assert_string_equal(o.cacert, expected);
+	options_fini(&o);
+	assert_int_equal(parse_line("https://host/./a mnt", &o, NULL), 0);
+	assert_string_equal(o.source, "https://host/./a");
 	options_fini(&o);
 }
 
@@ -181,8 +185,9 @@ static void the_kernels_options_keep_their_order(void **state)
 
 static void what_mount_adds_is_ignored(void **state)
 {
-	struct options o = parse_string("defaults,auto,noauto,user,nouser,users,owner,group,nofail,"
-	                                "_netdev,comment=a,x-systemd.automount,X-foo=bar");
+	struct options o =
+	        parse_string("defaults,auto,noauto,user,user=jane,nouser,users,owner,"
+	                     "group,nofail,_netdev,comment=a,x-systemd.automount,X-foo=bar");
 
 	(void)state;
 	assert_int_equal(o.nr_warnings, 0);
@@ -211,7 +216,7 @@ static void letters_may_come_anywhere(void **state)
 	options_fini(&o);
 	assert_int_equal(parse_line("-F -- -src /mnt", &o, NULL), 0);
 	assert_true(o.foreground);
-	assert_string_equal(o.source, "-src");
+	assert_string_equal(strrchr(o.source, '/'), "/-src");
 	options_fini(&o);
 	assert_int_equal(parse_line("--foreground /src /mnt", &o, NULL), 0);
 	assert_true(o.foreground);
@@ -334,7 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(nothing_but_source_and_mountpoint_gives_defaults),
-	        cmocka_unit_test(paths_are_made_absolute_and_the_source_is_left),
+	        cmocka_unit_test(paths_are_made_absolute_and_urls_are_left),
 	        cmocka_unit_test(flags_are_set_one_by_one),
 	        cmocka_unit_test(values_are_stored),
 	        cmocka_unit_test(every_live_setting_is_an_option),

@@ -120,6 +120,7 @@ struct image_status status_of(struct fixture *fx);
 void fixture_sleep_ms(unsigned int ms);
 
 size_t nr_events(struct fixture *fx, enum image_event_kind kind);
+unsigned int nr_invalidations(struct fixture *fx);
 /* Waits for the first event of the kind. */
 struct told wait_event(struct fixture *fx, enum image_event_kind kind);
 

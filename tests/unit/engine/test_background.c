@@ -140,6 +140,26 @@ static void a_complete_image_needs_no_source(void **state)
 	fixture_free(fx);
 }
 
+/* dm-clone knows no_hydration, which a threshold of 0 is not. */
+static void only_a_pause_switches_hydration_off(void **state)
+{
+	struct fixture *fx = hydrating(MIB, 64 * KIB, 0, 1);
+
+	(void)state;
+	fixture_open(fx);
+	assert_int_equal(status_of(fx).hydration, HYDRATION_PAUSED);
+	assert_false(status_of(fx).paused);
+	assert_int_equal(do_pause(fx), 0);
+	assert_true(status_of(fx).paused);
+	image_resume(fx->img);
+	assert_false(status_of(fx).paused);
+	assert_int_equal(fixture_close(fx), 0);
+	fx->params.no_hydration = true;
+	fixture_open(fx);
+	assert_true(status_of(fx).paused);
+	fixture_free(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +171,7 @@ int main(void)
 	        cmocka_unit_test(a_lower_batch_than_one_counts_as_one),
 	        cmocka_unit_test(a_broken_request_goes_on_where_it_stopped),
 	        cmocka_unit_test(a_complete_image_needs_no_source),
+	        cmocka_unit_test(only_a_pause_switches_hydration_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,8 +36,7 @@
 struct metadata *fixture_open(struct block_io *io, uint64_t nr_regions);
 /* Formats a zeroed device. */
 struct metadata *fixture_format(struct block_io *io, uint64_t nr_regions);
-/* The errno of an open that is to fail (0 if it does not), and its sentence if @text is not NULL.
- */
+/* The errno of an open that is to fail (0: it does not); its sentence if @text is not NULL. */
 int fixture_try_open(struct block_io *io, uint64_t nr_regions, struct cf_error *err);
 int fixture_pre_commit_and_commit(struct metadata *md);
 /* Marks regions, all below nr_regions, and commits. */

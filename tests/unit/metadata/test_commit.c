@@ -65,6 +65,36 @@ static void the_first_commit_after_an_open_settles_the_superblock(void **state)
 	memory_io_log_free(log);
 }
 
+/* A program is killed between the superblock and its sync. The next one has nothing to commit, but
+ * what it promises must not be lost with that superblock. */
+static void a_commit_without_changes_settles_the_superblock_too(void **state)
+{
+	struct memory_io_log *log = memory_io_log_new();
+	struct block_io *io = memory_io_new(64 * METADATA_BLOCK_SIZE, log);
+	struct metadata *md = fixture_format(io, 1000);
+	struct memory_io_cut cut = {.kind = MEMORY_IO_CUT_NONE};
+	struct block_io *after;
+
+	(void)state;
+	assert_int_equal(metadata_set_region(md, 3), 0);
+	assert_int_equal(metadata_pre_commit(md, NULL, NULL), 0);
+	memory_io_fail(io, MEMORY_IO_SYNC, 2, -EINTR, false);
+	assert_int_equal(metadata_commit(md, NULL), -EINTR);
+	metadata_close(md);
+	md = fixture_open(io, 1000);
+	assert_true(metadata_is_region_hydrated(md, 3));
+	fixture_commit(md, NULL, 0);
+	metadata_close(md);
+	cut.at = memory_io_log_nr(log);
+	after = memory_io_after_cut(io, &cut);
+	md = fixture_open(after, 1000);
+	assert_true(metadata_is_region_hydrated(md, 3));
+	metadata_close(md);
+	block_io_close(after);
+	block_io_close(io);
+	memory_io_log_free(log);
+}
+
 static void no_change_writes_nothing(void **state)
 {
 	struct memory_io_log *log = memory_io_log_new();
@@ -73,9 +103,7 @@ static void no_change_writes_nothing(void **state)
 
 	(void)state;
 	fixture_commit(md, (const uint64_t[]){3}, 1);
-	metadata_close(md);
 	memory_io_log_clear(log);
-	md = fixture_open(io, 1000);
 	fixture_commit(md, NULL, 0);
 	fixture_commit(md, (const uint64_t[]){3}, 1);
 	assert_int_equal(metadata_reload(md, NULL), 0);
@@ -322,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(blocks_sync_superblock_sync),
 	        cmocka_unit_test(the_first_commit_after_an_open_settles_the_superblock),
+	        cmocka_unit_test(a_commit_without_changes_settles_the_superblock_too),
 	        cmocka_unit_test(no_change_writes_nothing),
 	        cmocka_unit_test(writes_are_in_proportion_to_the_array_blocks_touched),
 	        cmocka_unit_test(no_committed_block_is_ever_overwritten),

@@ -1,0 +1,30 @@
+/* A block_io in front of another one that holds calls until let go, counts them, and can deny what
+ * some devices cannot. */
+#ifndef CLONEFS_TESTS_GATE_IO_H
+#define CLONEFS_TESTS_GATE_IO_H
+
+#include "core/base/block_io.h"
+#include "core/base/mutex.h"
+
+struct gate_io {
+	struct block_io io;     /* give this to the image */
+	struct block_io *inner; /* borrowed */
+	bool no_punch, no_zero; /* before use */
+
+	struct cf_mutex lock; /* protects the rest */
+	struct cf_cond changed;
+	bool hold_writes, hold_syncs, hold_reads; /* pwritev, punch and zero; sync; pread */
+	unsigned int nr_held;
+	unsigned int nr_syncs; /* begun */
+	uint64_t bytes_written;
+};
+
+void gate_io_init(struct gate_io *gate, struct block_io *inner);
+void gate_io_fini(struct gate_io *gate);
+void gate_io_hold(struct gate_io *gate, bool reads, bool writes, bool syncs);
+/* Waits until so many calls are held; aborts after a minute. */
+void gate_io_wait_held(struct gate_io *gate, unsigned int nr);
+unsigned int gate_io_nr_syncs(struct gate_io *gate);
+uint64_t gate_io_bytes_written(struct gate_io *gate);
+
+#endif

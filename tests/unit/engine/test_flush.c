@@ -1,0 +1,138 @@
+#include "engine_fixture.h"
+
+#include "gate_io.h"
+
+static void a_flush_during_a_commit_waits_for_the_next(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct answer *first, *second, *third;
+	struct gate_io gate;
+
+	(void)state;
+	gate_io_init(&gate, fx->destination);
+	fx->params.destination = &gate.io;
+	fixture_open(fx);
+	gate_io_hold(&gate, false, false, true);
+	first = start_flush(fx);
+	gate_io_wait_held(&gate, 1);
+	second = start_flush(fx);
+	third = start_flush(fx);
+	/* Lets exactly the first sync go: the next one is held again. */
+	cf_lock(&gate.lock);
+	gate.hold_syncs = false;
+	cf_cond_broadcast(&gate.changed);
+	while (gate.nr_held)
+		cf_cond_wait(&gate.changed, &gate.lock);
+	gate.hold_syncs = true;
+	cf_unlock(&gate.lock);
+	assert_int_equal(answer_free(first), 0);
+	if (gate_io_nr_syncs(&gate) == 1)
+		gate_io_wait_held(&gate, 1);
+	gate_io_hold(&gate, false, false, false);
+	assert_int_equal(answer_free(second), 0);
+	assert_int_equal(answer_free(third), 0);
+	/* Both had come before the second began: they shared it. */
+	assert_int_equal(gate_io_nr_syncs(&gate), 2);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
+static void a_flush_commits_what_was_hydrated_and_written(void **state)
+{
+	struct fixture *fx = fixture_opened(MIB, 64 * KIB);
+	void *data = filled(65536, 0x61);
+
+	(void)state;
+	assert_reads_source(fx, 0, 65536);
+	wait_until(status_of(fx).regions_hydrated == 1);
+	assert_int_equal(do_write(fx, 65536, data, 65536), 0);
+	assert_int_equal(do_flush(fx), 0);
+	assert_int_equal(status_of(fx).regions_committed, 2);
+	free(data);
+	fixture_free(fx);
+}
+
+static void changes_are_committed_within_a_second_or_so(void **state)
+{
+	struct fixture *fx = fixture_opened(MIB, 64 * KIB);
+
+	(void)state;
+	assert_reads_source(fx, 0, 65536);
+	wait_until(status_of(fx).regions_committed == 1);
+	fixture_free(fx);
+}
+
+static void nothing_is_synced_while_nothing_changes(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct gate_io gate;
+
+	(void)state;
+	gate_io_init(&gate, fx->destination);
+	fx->params.destination = &gate.io;
+	fixture_open(fx);
+	assert_reads_source(fx, 0, 65536);
+	wait_until(status_of(fx).regions_committed == 1);
+	fixture_sleep_ms(1500);
+	assert_int_equal(gate_io_nr_syncs(&gate), 1);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
+static void a_flush_that_waits_can_be_cancelled(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct answer *running, *waiting;
+	struct gate_io gate;
+
+	(void)state;
+	gate_io_init(&gate, fx->destination);
+	fx->params.destination = &gate.io;
+	fixture_open(fx);
+	gate_io_hold(&gate, false, false, true);
+	running = start_flush(fx);
+	gate_io_wait_held(&gate, 1);
+	waiting = start_flush(fx);
+	answer_cancel(waiting, -EINTR);
+	assert_int_equal(answer_free(waiting), -EINTR);
+	answer_cancel(running, -EINTR);
+	assert_false(answer_is_done(running));
+	gate_io_hold(&gate, false, false, false);
+	assert_int_equal(answer_free(running), 0);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
+static void stop_background_begins_a_commit_and_requests_go_on(void **state)
+{
+	struct fixture *fx = fixture_new(4 * MIB, 64 * KIB);
+
+	(void)state;
+	fx->params.settings.hydration_threshold = 8;
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 2);
+	image_stop_background(fx->img);
+	wait_until(memory_source_nr_open(fx->source) == 0);
+	assert_int_equal(status_of(fx).hydration, HYDRATION_STOPPED);
+	memory_source_gate(fx->source, UINT64_MAX);
+	assert_reads_source(fx, MIB, 4096);
+	wait_until(status_of(fx).regions_hydrated == 1);
+	assert_int_equal(do_flush(fx), 0);
+	assert_int_equal(status_of(fx).regions_committed, 1);
+	fixture_free(fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_flush_during_a_commit_waits_for_the_next),
+	        cmocka_unit_test(a_flush_commits_what_was_hydrated_and_written),
+	        cmocka_unit_test(changes_are_committed_within_a_second_or_so),
+	        cmocka_unit_test(nothing_is_synced_while_nothing_changes),
+	        cmocka_unit_test(a_flush_that_waits_can_be_cancelled),
+	        cmocka_unit_test(stop_background_begins_a_commit_and_requests_go_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+/* Outages that nobody but the background meets, and what is said about them. */
+#include "engine_fixture.h"
+
+static struct fixture *hydrating(uint64_t timeout_ms)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+
+	fx->params.settings.hydration_threshold = 4;
+	fx->params.settings.hydration_batch_size = 1;
+	fx->params.settings.timeout_ms = timeout_ms;
+	return fx;
+}
+
+static void set_timeout(struct fixture *fx, uint64_t timeout_ms)
+{
+	struct image_settings settings;
+
+	image_get_settings(fx->img, &settings);
+	settings.timeout_ms = timeout_ms;
+	image_configure(fx->img, &settings);
+}
+
+/* Attempts have failed before the deadline is so short that a slow machine could miss it. */
+static void open_broken(struct fixture *fx)
+{
+	memory_source_break(fx->source, SOURCE_FAILED);
+	fixture_open(fx);
+	memory_source_wait_asked(fx->source, 5);
+	set_timeout(fx, 300);
+}
+
+static void assert_unreachable(struct fixture *fx, const char *why)
+{
+	struct image_status status = status_of(fx);
+
+	assert_int_equal(status.hydration, HYDRATION_WAITING);
+	assert_int_equal(status.source_state, SOURCE_STATE_UNREACHABLE);
+	assert_non_null(strstr(status.reason, "unreachable"));
+	assert_non_null(strstr(status.reason, why));
+}
+
+static void background_notices_a_source_that_fails(void **state)
+{
+	struct fixture *fx = hydrating(60000);
+	uint64_t begin = clock_monotonic_ns();
+	size_t asked;
+
+	(void)state;
+	open_broken(fx);
+	assert_non_null(strstr(wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN).text, "was told to end"));
+	assert_true(clock_monotonic_ns() - begin >= 300 * CF_NS_PER_MS);
+	assert_unreachable(fx, "was told to end");
+	/* Probed again and again, by requests of one byte. */
+	asked = memory_source_nr_asked(fx->source);
+	memory_source_wait_asked(fx->source, asked + 2);
+	assert_int_equal(memory_source_asked(fx->source, asked + 1).length, 1);
+	assert_unreachable(fx, "was told to end");
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 1);
+	memory_source_break(fx->source, SOURCE_OK);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_int_equal(status_of(fx).source_state, SOURCE_STATE_OK);
+	assert_true(wait_event(fx, IMAGE_EVENT_OUTAGE_END).value > 0);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 1);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_END), 1);
+	fixture_free(fx);
+}
+
+static void background_notices_a_source_that_is_silent(void **state)
+{
+	/* One connection: what hangs must not keep the probe from it. */
+	static const unsigned int connections[] = {8, 1};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(connections) / sizeof(connections[0]); i++) {
+		struct fixture *fx = hydrating(300);
+
+		fx->params.settings.max_connections = connections[i];
+		memory_source_gate(fx->source, 0);
+		fixture_open(fx);
+		assert_non_null(strstr(wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN).text, "no byte"));
+		assert_unreachable(fx, "no byte");
+		wait_until(status_of(fx).background_in_flight == 0);
+		memory_source_gate(fx->source, UINT64_MAX);
+		wait_until(status_of(fx).regions_hydrated == 16);
+		(void)wait_event(fx, IMAGE_EVENT_OUTAGE_END);
+		assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 1);
+		fixture_free(fx);
+	}
+}
+
+static void a_source_that_falls_silent_in_the_middle_is_noticed(void **state)
+{
+	struct fixture *fx = hydrating(300);
+
+	(void)state;
+	memory_source_set_chunk(fx->source, 4096);
+	memory_source_gate(fx->source, 8192);
+	fixture_open(fx);
+	(void)wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN);
+	assert_unreachable(fx, "no byte");
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).regions_hydrated == 16);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, MIB);
+	fixture_free(fx);
+}
+
+static void a_paused_clone_meets_no_outage(void **state)
+{
+	struct fixture *fx = hydrating(60000);
+
+	(void)state;
+	memory_source_break(fx->source, SOURCE_FAILED);
+	fixture_open(fx);
+	memory_source_wait_asked(fx->source, 2);
+	assert_int_equal(do_pause(fx), 0);
+	set_timeout(fx, 100);
+	fixture_sleep_ms(400);
+	assert_int_equal(status_of(fx).hydration, HYDRATION_PAUSED);
+	assert_int_equal(status_of(fx).source_state, SOURCE_STATE_OK);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 0);
+	memory_source_break(fx->source, SOURCE_OK);
+	set_timeout(fx, 60000);
+	image_resume(fx->img);
+	wait_until(status_of(fx).regions_hydrated == 16);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 0);
+	fixture_free(fx);
+}
+
+static void a_slow_rate_does_not_put_off_the_next_attempt(void **state)
+{
+	struct fixture *fx = hydrating(60000);
+
+	(void)state;
+	/* One region in two minutes. */
+	fx->params.settings.background_rate = 512;
+	memory_source_plan(fx->source, 3, SOURCE_FAILED, 0, 0);
+	fixture_open(fx);
+	wait_until(status_of(fx).regions_hydrated == 1);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 0);
+	fixture_free(fx);
+}
+
+static void failures_do_not_cover_up_what_changed(void **state)
+{
+	struct fixture *fx = hydrating(300);
+	char reason[sizeof(status_of(fx).reason)];
+	size_t asked;
+
+	(void)state;
+	memory_source_break(fx->source, SOURCE_CHANGED);
+	fixture_open(fx);
+	(void)wait_event(fx, IMAGE_EVENT_SOURCE_CHANGED);
+	memcpy(reason, status_of(fx).reason, sizeof(reason));
+	assert_non_null(strstr(reason, "the source has changed"));
+	wait_until(memory_source_nr_open(fx->source) == 0);
+	memory_source_break(fx->source, SOURCE_FAILED);
+	asked = memory_source_nr_asked(fx->source);
+	image_resume(fx->img);
+	memory_source_wait_asked(fx->source, asked + 1);
+	wait_until(memory_source_nr_open(fx->source) == 0);
+	assert_string_equal(status_of(fx).reason, reason);
+	assert_int_equal(status_of(fx).source_state, SOURCE_STATE_CHANGED);
+	fixture_free(fx);
+}
+
+static void an_old_failure_is_no_reason_for_a_later_silence(void **state)
+{
+	struct fixture *fx = hydrating(60000);
+
+	(void)state;
+	open_broken(fx);
+	(void)wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN);
+	/* Back, but for the probe and the first bytes only. */
+	memory_source_gate(fx->source, 2);
+	memory_source_break(fx->source, SOURCE_OK);
+	(void)wait_event(fx, IMAGE_EVENT_OUTAGE_END);
+	wait_until(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN) >= 2);
+	assert_unreachable(fx, "no byte");
+	memory_source_gate(fx->source, UINT64_MAX);
+	fixture_free(fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(background_notices_a_source_that_fails),
+	        cmocka_unit_test(background_notices_a_source_that_is_silent),
+	        cmocka_unit_test(a_source_that_falls_silent_in_the_middle_is_noticed),
+	        cmocka_unit_test(a_paused_clone_meets_no_outage),
+	        cmocka_unit_test(a_slow_rate_does_not_put_off_the_next_attempt),
+	        cmocka_unit_test(failures_do_not_cover_up_what_changed),
+	        cmocka_unit_test(an_old_failure_is_no_reason_for_a_later_silence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
