@@ -121,7 +121,7 @@ class Bench:
             ["fio", "--name=bench", "--filename=" + path, "--rw=randread", "--bs=4k",
              "--ioengine=" + engine, "--iodepth=%d" % depth,
              "--direct=%d" % (direct or path == self.image), "--size=%d" % self.size,
-             "--runtime=3", "--time_based", "--readonly", "--output-format=json",
+             "--runtime=3", "--time_based", "--invalidate=0", "--readonly", "--output-format=json",
              "--randseed=%d" % random.randrange(1 << 30)],
             check=True, capture_output=True, cwd=self.arguments.folder,
         ).stdout

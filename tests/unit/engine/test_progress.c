@@ -122,7 +122,7 @@ static void background_asks_an_unreachable_source_until_it_is_back(void **state)
 	memory_source_wait_asked(fx->source, 3);
 	memory_source_break(fx->source, SOURCE_OK);
 	wait_until(status_of(fx).hydration == HYDRATION_DONE);
-	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_END), 1);
+	(void)wait_event(fx, IMAGE_EVENT_OUTAGE_END);
 	fixture_free(fx);
 }
 
@@ -148,7 +148,7 @@ static void queued_fetches_go_when_the_destination_makes_room(void **state)
 	/* One request at a time for background: 24 MiB, all that it may have, are three of them. */
 	fx->params.settings.max_connections = 2;
 	fixture_open(fx);
-	wait_until(memory_source_nr_bytes(fx->source) == 24 * MIB &&
+	wait_until(status_of(fx).bytes_from_source == 24 * MIB &&
 	           memory_source_nr_open(fx->source) == 0);
 	gate_open(&gate);
 	wait_until(status_of(fx).hydration == HYDRATION_DONE);
@@ -199,15 +199,15 @@ static void a_reader_of_a_silent_source_is_not_kept_by_background_that_has_no_ro
 	memory_source_set_chunk(fx->source, 64 * KIB);
 	memory_source_gate(fx->source, 64 * KIB);
 	fixture_open(fx);
-	/* Background has the room for its first piece before the readers come. */
-	memory_source_wait_held(fx->source, 1);
+	/* Background has its first piece: that there is room is certain now and not later. */
+	wait_until(status_of(fx).bytes_from_source == 64 * KIB);
 	/* 28 MiB of replies, once their first bytes have come: more than background leaves. */
 	for (unsigned int i = 0; i < NR_HELD; i++)
 		readers[i] = start_read(fx, (4 + 4 * i) * MIB, 2 * MIB);
-	wait_until(memory_source_nr_bytes(fx->source) == (1 + NR_HELD) * 64 * KIB);
+	wait_until(status_of(fx).bytes_from_source == (1 + NR_HELD) * 64 * KIB);
 	memory_source_gate(fx->source, 192 * KIB);
 	/* Background's second piece finds no room; everybody else's bytes just do not come. */
-	wait_until(memory_source_nr_bytes(fx->source) == 128 * KIB + NR_HELD * 192 * KIB);
+	wait_until(status_of(fx).bytes_from_source == 128 * KIB + NR_HELD * 192 * KIB);
 	image_get_settings(fx->img, &settings);
 	settings.timeout_ms = 500;
 	image_configure(fx->img, &settings);
