@@ -5,7 +5,8 @@ leg_install() {
 	local before root
 	before=$(git status --porcelain)
 	root=$(mktemp -d)
-	trap 'rm -rf "$root"' EXIT
+	# shellcheck disable=SC2064 # now: the variable is gone when it runs
+	trap "rm -rf '$root'" EXIT
 	cmake --preset release >/dev/null
 	cmake --build build/release -j "$JOBS"
 	DESTDIR=$root cmake --install build/release --prefix /usr >/dev/null

@@ -85,9 +85,10 @@ struct metadata *state_metadata(const struct state *state);
 
 /*
  * STATE/modified, the mark that users have written: durable when state_mark_modified() returns 0.
- * Thread-safe; marking again costs nothing. Fits image_callbacks.first_modify with @user = state.
+ * Thread-safe; marking again costs nothing. Fits image_callbacks.first_modify with
+ * @user the struct state.
  */
-int state_mark_modified(void *state);
+int state_mark_modified(void *user);
 bool state_is_modified(struct state *state);
 
 /*
