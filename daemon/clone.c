@@ -34,6 +34,12 @@ static int open_source(struct clone *clone, const struct options *options, struc
 {
 	const struct source_options source_options = {
 	        .cacert = options->cacert,
+	        .user_file = options->user_file,
+	        .netrc = options->netrc,
+	        .header_file = options->header_file,
+	        .cert = options->cert,
+	        .key = options->key,
+	        .proxy = options->proxy,
 	        .max_connections = clone->settings.max_connections,
 	        .stall_ms = image_stall_ms(clone->settings.timeout_ms),
 	};

@@ -337,6 +337,7 @@ static int hide_source(const struct options *options, int argc, char *argv[], st
 	if (r < 0)
 		return r;
 	argv_hide(argc, argv, options->source, name->shown);
+	argv_hide_proxy(argc, argv);
 	source_name_free(name);
 	return 0;
 }

@@ -67,6 +67,30 @@ static int store_path(struct options *o, const struct option_spec *spec, const c
 	return replace_string(o, spec->offset, path, err);
 }
 
+static int store_optional_path(struct options *o, const struct option_spec *spec, const char *value,
+                               struct cf_error *err)
+{
+	return value ? store_path(o, spec, value, err)
+	             : replace_string(o, spec->offset, strdup(""), err);
+}
+
+/* May hold secrets: no sentence shows it. */
+static int store_text(struct options *o, const struct option_spec *spec, const char *value,
+                      struct cf_error *err)
+{
+	return replace_string(o, spec->offset, strdup(value), err);
+}
+
+static int store_identity(struct options *o, const struct option_spec *spec, const char *value,
+                          struct cf_error *err)
+{
+	o->identity_is_size = strcmp(value, "size") == 0;
+	if (o->identity_is_size || strcmp(value, "strict") == 0)
+		return 0;
+	return cf_error_set(err, -EINVAL, "option %s: expected strict or size, found '%s'",
+	                    spec->name, value);
+}
+
 static int store_name(struct options *o, const struct option_spec *spec, const char *value,
                       struct cf_error *err)
 {
@@ -178,6 +202,14 @@ static const struct option_spec option_specs[] = {
         {"dest", VALUE_NEEDED, store_path, FIELD(dest)},
         {"metadata", VALUE_NEEDED, store_path, FIELD(metadata)},
         {"cacert", VALUE_NEEDED, store_path, FIELD(cacert)},
+        {"user_file", VALUE_NEEDED, store_path, FIELD(user_file)},
+        {"netrc", VALUE_OPTIONAL, store_optional_path, FIELD(netrc)},
+        {"header_file", VALUE_NEEDED, store_path, FIELD(header_file)},
+        {"cert", VALUE_NEEDED, store_path, FIELD(cert)},
+        {"key", VALUE_NEEDED, store_path, FIELD(key)},
+        {"proxy", VALUE_NEEDED, store_text, FIELD(proxy)},
+        {"identity", VALUE_NEEDED, store_identity, 0},
+        {"relocate", VALUE_NONE, store_flag, FIELD(relocate)},
         {"region_size", VALUE_NEEDED, store_region_size, 0},
         {"no_hydration", VALUE_NONE, store_flag, FIELD(no_hydration)},
         {"no_discard_passdown", VALUE_NONE, store_flag, FIELD(no_discard_passdown)},
@@ -388,6 +420,17 @@ static int store_letters(struct options *o, int argc, char *const argv[], struct
 	return r;
 }
 
+static int check_combinations(const struct options *o, struct cf_error *err)
+{
+	if (o->relocate && !o->name && !o->state_dir)
+		return cf_error_set(err, -EINVAL,
+		                    "option relocate: which clone is meant? The new URL does not "
+		                    "say: give name= or state_dir= too");
+	if (o->key && !o->cert)
+		return cf_error_set(err, -EINVAL, "option key needs cert= too");
+	return 0;
+}
+
 int options_parse(int argc, char *const argv[], struct options *ret_options, struct cf_error *err)
 {
 	struct options *o = ret_options;
@@ -403,7 +446,7 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, str
 		return cf_error_set(err, -EINVAL, "SOURCE and MOUNTPOINT are missing (see -h)");
 	if (!o->mountpoint)
 		return cf_error_set(err, -EINVAL, "MOUNTPOINT is missing (see -h)");
-	return 0;
+	return check_combinations(o, err);
 }
 
 void options_fini(struct options *options)
@@ -415,6 +458,12 @@ void options_fini(struct options *options)
 	free(options->dest);
 	free(options->metadata);
 	free(options->cacert);
+	free(options->user_file);
+	free(options->header_file);
+	free(options->cert);
+	free(options->key);
+	free(options->netrc);
+	free(options->proxy);
 	free(options->kernel_options);
 	for (size_t i = 0; i < options->nr_warnings; i++)
 		free(options->warnings[i]);

@@ -31,7 +31,15 @@ struct options {
 	char *dest;
 	char *metadata;
 	char *cacert;
-	uint64_t region_size; /* bytes; 0: not given */
+	char *user_file; /* absolute, like the next four */
+	char *header_file;
+	char *cert;
+	char *key;
+	char *netrc; /* "": given without a path */
+	char *proxy; /* URL, may hold secrets; "": none */
+	bool relocate;
+	bool identity_is_size; /* identity=size */
+	uint64_t region_size;  /* bytes; 0: not given */
 	bool read_only;
 	bool no_hydration;
 	bool no_discard_passdown;

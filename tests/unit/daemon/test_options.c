@@ -134,6 +134,27 @@ static void values_are_stored(void **state)
 	options_fini(&o);
 }
 
+static void logins_and_identity_are_stored(void **state)
+{
+	struct options o = parse_string("user_file=/u,header_file=/h,cert=/c,key=/k,netrc,"
+	                                "proxy=http://a:b@c,identity=size,relocate,name=x");
+
+	(void)state;
+	assert_string_equal(o.user_file, "/u");
+	assert_string_equal(o.header_file, "/h");
+	assert_string_equal(o.cert, "/c");
+	assert_string_equal(o.key, "/k");
+	assert_string_equal(o.netrc, "");
+	assert_string_equal(o.proxy, "http://a:b@c");
+	assert_true(o.identity_is_size && o.relocate);
+	options_fini(&o);
+	o = parse_string("netrc=/n,proxy=,identity=size,identity=strict");
+	assert_string_equal(o.netrc, "/n");
+	assert_string_equal(o.proxy, "");
+	assert_false(o.identity_is_size || o.relocate);
+	options_fini(&o);
+}
+
 static void every_live_setting_is_an_option(void **state)
 {
 	struct options o = parse_string("hydration_threshold=3,hydration_batch_size=4,"
@@ -271,7 +292,7 @@ static void wrong_usage_is_refused(void **state)
 	        {"--no-such /src /mnt", "'--no-such'"},
 	        {"/src /mnt -o", "'-o'"},
 	        {"-o unknown /src /mnt", "'unknown'"},
-	        {"-o identity=size /src /mnt", "'identity'"},
+	        {"-o identity_size=1 /src /mnt", "'identity'"},
 	        {"-o metrics=h:1 /src /mnt", "'metrics'"},
 	        {"-o ro=1 /src /mnt", "ro"},
 	        {"-o name /src /mnt", "name"},
@@ -287,6 +308,13 @@ static void wrong_usage_is_refused(void **state)
 	        {"-o uid=-1 /src /mnt", "uid"},
 	        {"-o uid=4294967295 /src /mnt", "uid"},
 	        {"-o gid=root /src /mnt", "gid"},
+	        {"-o key=/k /src /mnt", "cert="},
+	        {"-o relocate /src /mnt", "name="},
+	        {"-o identity=weak /src /mnt", "identity"},
+	        {"-o user_file= /src /mnt", "user_file"},
+	        {"-o netrc= /src /mnt", "netrc"},
+	        {"-o header_file /src /mnt", "header_file"},
+	        {"-o relocate=yes,name=x /src /mnt", "relocate"},
 	        {"-o mode=8 /src /mnt", "mode"},
 	        {"-o mode=4755 /src /mnt", "mode"},
 	        {"-o timeout /src /mnt", "timeout"},
@@ -342,6 +370,7 @@ int main(void)
 	        cmocka_unit_test(paths_are_made_absolute_and_urls_are_left),
 	        cmocka_unit_test(flags_are_set_one_by_one),
 	        cmocka_unit_test(values_are_stored),
+	        cmocka_unit_test(logins_and_identity_are_stored),
 	        cmocka_unit_test(every_live_setting_is_an_option),
 	        cmocka_unit_test(a_later_option_wins),
 	        cmocka_unit_test(the_kernels_options_keep_their_order),
