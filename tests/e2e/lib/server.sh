@@ -106,7 +106,8 @@ make_certificate() {
 		-keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
 }
 
-# start_nginx [tls]: sets NGINX_URL, NGINX_PID, NGINX_LOG (one JSON object per request).
+# start_nginx [tls]: sets NGINX_URL, NGINX_PID, NGINX_LOG (one JSON object per request). NGINX_MORE:
+# further directives for its server.
 start_nginx() {
 	local program attempt port listen='' scheme=http
 	program=$(nginx_program) || skip "needs nginx (Debian package nginx-light)"
@@ -162,7 +163,8 @@ write_nginx_configuration() {
 		events { worker_connections 512; }
 		http {
 		    log_format json escape=json '{"time":\$msec,"conn":\$connection,"method":"\$request_method",'
-		        '"path":"\$uri","range":"\$http_range","status":\$status,"sent":\$body_bytes_sent}';
+		        '"path":"\$uri","range":"\$http_range","status":\$status,"sent":\$body_bytes_sent,'
+		        '"authorization":"\$http_authorization","proxy_authorization":"\$http_proxy_authorization"}';
 		    access_log $T/logs/nginx-access json;
 		    client_body_temp_path $T/nginx/body;
 		    proxy_temp_path $T/nginx/proxy;
@@ -175,6 +177,7 @@ write_nginx_configuration() {
 		    server {
 		        $1
 		        root $T/www;
+		        ${NGINX_MORE:-}
 		    }
 		}
 	END

@@ -292,7 +292,7 @@ static void wrong_usage_is_refused(void **state)
 	        {"--no-such /src /mnt", "'--no-such'"},
 	        {"/src /mnt -o", "'-o'"},
 	        {"-o unknown /src /mnt", "'unknown'"},
-	        {"-o identity_size=1 /src /mnt", "'identity'"},
+	        {"-o identity_size=1 /src /mnt", "'identity_size'"},
 	        {"-o metrics=h:1 /src /mnt", "'metrics'"},
 	        {"-o ro=1 /src /mnt", "ro"},
 	        {"-o name /src /mnt", "name"},
