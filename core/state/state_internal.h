@@ -33,6 +33,7 @@ struct state {
 	bool metadata_given;
 	uint64_t region_size; /* 0: not given */
 	bool overwrite_dest;
+	bool relocate;
 
 	/* A new clone, from state_check_new() on. */
 	enum part_plan destination_plan;

@@ -55,8 +55,10 @@ everything_is_clean() {
 
 # mount_watched SOURCE OPTIONS: in the foreground, so that what it logs can be seen.
 mount_watched() {
-	local options=$2,name=secrets,state_dir=$(state_dir_of),log_level=debug
-	"$MOUNT_CLONEFS" -F -v -o "$options" "$1" "$T/mnt" >"$T/logs/said-$((++mounts))" 2>&1 &
+	local options=$2,name=secrets,log_level=debug
+	options+=,state_dir=$(state_dir_of)
+	mounts=$((mounts + 1))
+	"$MOUNT_CLONEFS" -F -v -o "$options" "$1" "$T/mnt" >"$T/logs/said-$mounts" 2>&1 &
 	DAEMON=$!
 	at_exit unmount_clone_at_exit "$T/mnt"
 	wait_for 60 mountpoint -q "$T/mnt"
@@ -135,8 +137,9 @@ unmount_watched
 
 say "refused mounts"
 refused_mount() {
+	mounts=$((mounts + 1))
 	! "$MOUNT_CLONEFS" -o "name=secrets,state_dir=$(state_dir_of),timeout=1s,$2" "$1" "$T/mnt" \
-		>"$T/logs/said-$((++mounts))" 2>&1 || fail "mounted: $2"
+		>"$T/logs/said-$mounts" 2>&1 || fail "mounted: $2"
 	everything_is_clean
 }
 server_control '{"user":"name:else"}' >/dev/null
