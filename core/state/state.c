@@ -162,7 +162,7 @@ static int check_existing(const struct state *state, const struct state_request 
 	const struct clone_config *config = state->config;
 	int r;
 
-	if (state_is_elsewhere(state) && !state->relocate)
+	if (strcmp(config->source_sha256, state->source_sha256) != 0 && !state->relocate)
 		return cf_error_set(err, -EINVAL,
 		                    "%s holds a clone of another source: expected %s, found %s",
 		                    state->dir, config->source_url, state->source_url);

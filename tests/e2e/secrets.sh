@@ -152,3 +152,8 @@ refused_mount "$URL/disk.raw" "proxy=ftp://name:$(s proxy)@127.0.0.1:1"
 refused_mount "$URL/disk.raw" "proxy=http://name:$(s proxy)@"
 refused_mount "http://name:$(s userinfo)@/disk.raw?$(s query)" ''
 refused_mount "$URL/di sk?$(s query)" ''
+
+say "a proxy that only tunnels"
+refused_mount "https://name:$(s userinfo)@host.invalid$SIGNED" \
+	"header_file=$T/secrets/header_file.txt,proxy=${OTHER_URL#http://}"
+grep -q '"method":"CONNECT"' "$OTHER_LOG" || fail "the proxy was not asked"
