@@ -13,7 +13,7 @@
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
 #define PROBE_CHANGED_MS     UINT64_C(60000)
 
-void outage_init(struct image *img, enum image_source_state state)
+void outage_init(struct image *img, enum image_source_state state, const char *why)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 
@@ -22,6 +22,9 @@ void outage_init(struct image *img, enum image_source_state state)
 		img->outage.since_ns = img->outage.silent_ns = now_ns;
 	else if (state == SOURCE_STATE_CHANGED)
 		img->outage.next_probe_ns = ns_after(now_ns, PROBE_CHANGED_MS);
+	if (why)
+		(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+		               (int)sizeof(img->outage.why) - 1, why);
 }
 
 /* How long a request waits for a silent source. */

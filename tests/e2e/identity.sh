@@ -59,8 +59,9 @@ umount_clonefs
 say "at mount: refused, or as offline, or with its size only"
 server_control "{\"clear\":true,\"faults\":[$OTHER]}" >/dev/null
 mount_refused 1 'its ETag was' "$URL/disk.raw" "$T/mnt" no_hydration
-mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,offline 2>/dev/null
+mount_clonefs "$URL/disk.raw" "$T/mnt" offline 2>/dev/null
 assert_eq "$(status_field source_state)" changed "source_state"
+assert_contains "$(status_field reason)" 'its ETag was' "status"
 umount_clonefs
 mount_clonefs "$URL/disk.raw" "$T/mnt" identity=size
 wait_hydrated
