@@ -38,7 +38,7 @@ as_id() {
 }
 as_user() { as_id "$USER_ID" HOME="$T/home" XDG_RUNTIME_DIR="$T/run" "$@"; }
 as_other() { as_id "$OTHER_ID" HOME="$T/other" "$@"; }
-as_user test -x "$MOUNT_CLONEFS" -a -r "$T/expected" || skip "the build folder is not readable for others"
+use_copied_programs
 POINT=$T/home/point
 FILE=$POINT/disk.raw
 as_user mkdir "$POINT"
