@@ -246,6 +246,7 @@ int clone_start(struct clone *clone, const struct options *options,
 	        .destination = state_destination(clone->state),
 	        .source = clone->source,
 	        .source_state = clone->source_state,
+	        .source_why = clone->finding.text,
 	        .no_hydration = options->no_hydration,
 	        .read_only = options->read_only,
 	        .no_discard_passdown = options->no_discard_passdown,
@@ -292,6 +293,8 @@ int clone_close(struct clone *clone, const char *reason, struct cf_error *err)
 	if (clone->source)
 		clone->source->ops->close(clone->source);
 	close_journal(clone, reason, r, &why);
+	if (clone->state && !clone->shown)
+		state_forget_new(clone->state);
 	state_release(clone->state);
 	source_name_free(clone->name);
 	warnings_fini(&clone->warnings);

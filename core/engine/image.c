@@ -76,7 +76,7 @@ static int init_parts(struct image *img, const struct image_params *params)
 	    written_init(&img->written, img->geo.nr_regions) < 0)
 		return -ENOMEM;
 	image_lock(img);
-	outage_init(img, params->source_state);
+	outage_init(img, params->source_state, params->source_why);
 	image_unlock(img);
 	return 0;
 }
@@ -131,6 +131,13 @@ int image_open(const struct image_params *params, struct image **ret_image, stru
 }
 
 /* ---- stop and close ---- */
+
+void image_fail(struct image *img, const char *why)
+{
+	image_lock(img);
+	mode_fail_locked(img, why);
+	image_unlock(img);
+}
 
 void image_stop_background(struct image *img)
 {

@@ -102,6 +102,7 @@ struct image_params {
 	struct source *source; /* borrowed; pinned already. NULL: none can be had (offline) */
 	/* What the probe at mount found. Its beginning is no event: whoever opens has seen it. */
 	enum image_source_state source_state;
+	const char *source_why; /* borrowed for the call; why it is not ok; NULL: nothing to say */
 	struct image_settings settings;
 	bool no_hydration; /* begin paused */
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */
@@ -198,6 +199,10 @@ struct image_status {
 
 /* Never waits for a disk, the source or a commit. */
 void image_get_status(struct image *img, struct image_status *ret_status);
+
+/* The mode becomes fail: every request gets EIO from now on. @why is for status and the event.
+ * Whoever calls sees to what the kernel has cached. */
+void image_fail(struct image *img, const char *why);
 
 /* First step of an orderly end: no more background, a commit begins; requests go on. */
 void image_stop_background(struct image *img);
