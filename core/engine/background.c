@@ -97,8 +97,8 @@ static bool ask_for(struct image *img, uint64_t first, uint64_t nr) CF_IMAGE_LOC
 	}
 	asked = cover_range_locked(img, from, to, SOURCE_BACKGROUND, SOURCE_REQUEST_MAX,
 	                           UINT32_MAX) > 0;
-	if (!asked)
-		inflight_settle_range_locked(img, from, to, false);
+	/* Ends what no fetch could be made for. */
+	inflight_settle_range_locked(img, from, to, false);
 	return asked;
 }
 

@@ -197,7 +197,7 @@ static uint64_t check_background(struct image *img, uint64_t now_ns) CF_IMAGE_LO
 	if (since_ns == NEVER_NS || img->outage.state != SOURCE_STATE_OK)
 		return NEVER_NS;
 	/* What we have no room for is no silence. */
-	if (!writers_are_idle_locked(img))
+	if (writers_are_moving_locked(img, now_ns, img->settings.timeout_ms))
 		img->outage.last_byte_ns = now_ns;
 	silent_ns = max_u64(img->outage.last_byte_ns, since_ns);
 	away_ns = ns_after(silent_ns, img->settings.timeout_ms);
@@ -218,8 +218,9 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 	if (!oldest)
 		return check_background(img, now_ns);
 	/* While the local disk has work, it is what is waited for: bytes may be refused for want of
-	 * room. What is refused without that must not keep deadlines away. */
-	if (!writers_are_idle_locked(img))
+	 * room. What is refused without that must not keep deadlines away, nor a disk that hangs.
+	 */
+	if (writers_are_moving_locked(img, now_ns, img->settings.timeout_ms))
 		img->outage.last_byte_ns = now_ns;
 	silent_ns = max_u64(img->outage.last_byte_ns, oldest->arrived_ns);
 	fail_ns = ns_after(silent_ns, limit_ms(img));

@@ -79,6 +79,11 @@ bool writers_are_idle_locked(const struct image *img)
 	       list_is_empty(&writers->parked) && list_is_empty(&writers->pieces);
 }
 
+bool writers_are_moving_locked(const struct image *img, uint64_t now_ns, uint64_t limit_ms)
+{
+	return !writers_are_idle_locked(img) && now_ns < ns_after(img->writers.moved_ns, limit_ms);
+}
+
 /* ---- pieces ---- */
 
 static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
@@ -193,6 +198,8 @@ static void *run_writer(void *arg)
 
 	image_lock(img);
 	for (;;) {
+		if (!writers->nr_busy)
+			writers->moved_ns = clock_monotonic_ns();
 		writers->nr_busy++;
 		if (!list_is_empty(&writers->locals)) {
 			do_local(img);
@@ -213,6 +220,7 @@ static void *run_writer(void *arg)
 			continue;
 		}
 		writers->nr_busy--;
+		writers->moved_ns = clock_monotonic_ns();
 		image_unlock(img);
 		image_lock(img);
 	}
