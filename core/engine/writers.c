@@ -79,11 +79,6 @@ bool writers_are_idle_locked(const struct image *img)
 	       list_is_empty(&writers->parked) && list_is_empty(&writers->pieces);
 }
 
-bool writers_are_moving_locked(const struct image *img, uint64_t now_ns, uint64_t limit_ms)
-{
-	return !writers_are_idle_locked(img) && now_ns < ns_after(img->writers.moved_ns, limit_ms);
-}
-
 /* ---- pieces ---- */
 
 static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
@@ -166,6 +161,7 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 	image_unlock(img);
 	store_run(img, &run);
 	image_lock(img);
+	img->writers.returned_ns = clock_monotonic_ns();
 	if (run.took_data)
 		hydrator_took_data_locked(img);
 	for (unsigned int i = 0; i < run.nr; i++)
@@ -198,8 +194,6 @@ static void *run_writer(void *arg)
 
 	image_lock(img);
 	for (;;) {
-		if (!writers->nr_busy)
-			writers->moved_ns = clock_monotonic_ns();
 		writers->nr_busy++;
 		if (!list_is_empty(&writers->locals)) {
 			do_local(img);
@@ -220,7 +214,6 @@ static void *run_writer(void *arg)
 			continue;
 		}
 		writers->nr_busy--;
-		writers->moved_ns = clock_monotonic_ns();
 		image_unlock(img);
 		image_lock(img);
 	}

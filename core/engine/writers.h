@@ -24,9 +24,4 @@ void writers_add_local_locked(struct image *img, struct image_request *req) CF_I
 /* Nothing is queued and no thread has anything in hand. */
 bool writers_are_idle_locked(const struct image *img) CF_IMAGE_LOCKED;
 
-/* There is work, and one of the last @limit_ms saw some of it begun or done: the disk does not
- * hang. */
-bool writers_are_moving_locked(const struct image *img, uint64_t now_ns,
-                               uint64_t limit_ms) CF_IMAGE_LOCKED;
-
 #endif
