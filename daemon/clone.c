@@ -251,6 +251,8 @@ int clone_start(struct clone *clone, const struct options *options,
 	        .read_only = options->read_only,
 	        .no_discard_passdown = options->no_discard_passdown,
 	        .modified = state_is_modified(clone->state),
+	        .head = clone->head,
+	        .head_length = clone->head_length,
 	        .callbacks = *callbacks,
 	        .callbacks_user = user,
 	};
@@ -263,8 +265,6 @@ int clone_start(struct clone *clone, const struct options *options,
 	r = image_open(&params, &clone->image, err);
 	if (r < 0)
 		return r;
-	if (clone->head_length)
-		image_offer_head(clone->image, clone->head, clone->head_length);
 	free(clone->head);
 	clone->head = NULL;
 	clone->head_length = 0;

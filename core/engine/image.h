@@ -108,6 +108,10 @@ struct image_params {
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */
 	bool no_discard_passdown;
 	bool modified; /* users have written before */
+	/* Bytes [0, head_length) of the pinned source that a probe brought along; borrowed until
+	 * image_open() returns. */
+	const void *head;
+	size_t head_length;
 	struct image_callbacks callbacks;
 	void *callbacks_user;
 };
@@ -173,9 +177,6 @@ int image_seek(struct image *img, uint64_t offset, int whence, uint64_t *ret_off
 /* Applied at once, also to what waits now. The caller has checked the values' ranges. */
 void image_configure(struct image *img, const struct image_settings *settings);
 void image_get_settings(struct image *img, struct image_settings *ret_settings);
-
-/* Hands over bytes [0, length) of the pinned source that a probe brought along. */
-void image_offer_head(struct image *img, const void *bytes, size_t length);
 
 struct image_status {
 	enum image_mode mode;
