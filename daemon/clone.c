@@ -312,11 +312,13 @@ int clone_start(struct clone *clone, const struct options *options,
 	        .destination = state_destination(clone->state),
 	        .source = clone->source,
 	        .source_state = clone->source_state,
-	        .source_finding = clone->finding.text,
+	        .source_why = clone->finding.text,
 	        .no_hydration = options->no_hydration,
 	        .read_only = options->read_only,
 	        .no_discard_passdown = options->no_discard_passdown,
 	        .modified = state_is_modified(clone->state),
+	        .head = clone->head,
+	        .head_length = clone->head_length,
 	        .callbacks = *callbacks,
 	        .callbacks_user = user,
 	};
@@ -329,8 +331,6 @@ int clone_start(struct clone *clone, const struct options *options,
 	r = image_open(&params, &clone->image, err);
 	if (r < 0)
 		return r;
-	if (clone->head_length)
-		image_offer_head(clone->image, clone->head, clone->head_length);
 	free(clone->head);
 	clone->head = NULL;
 	clone->head_length = 0;
@@ -359,6 +359,8 @@ int clone_close(struct clone *clone, const char *reason, struct cf_error *err)
 	if (clone->source)
 		clone->source->ops->close(clone->source);
 	close_journal(clone, reason, r, &why);
+	if (clone->state && !clone->shown)
+		state_forget_new(clone->state);
 	state_release(clone->state);
 	source_name_free(clone->name);
 	warnings_fini(&clone->warnings);

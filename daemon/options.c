@@ -4,6 +4,7 @@
  */
 #include "daemon/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "core/base/units.h"
 #include "core/state/names.h"
 #include "core/state/paths.h"
+#include "core/state/sha256.h"
 #include "core/state/url.h"
 #include "daemon/option_string.h"
 
@@ -112,6 +114,31 @@ static int store_region_size(struct options *o, const struct option_spec *spec, 
 		                    "option %s: expected a power of two from 4K to 1G, found '%s'",
 		                    spec->name, value);
 	o->region_size = size;
+	return 0;
+}
+
+static int store_sha256(struct options *o, const struct option_spec *spec, const char *value,
+                        struct cf_error *err)
+{
+	char *hex;
+
+	if (strlen(value) != SHA256_HEX_LENGTH ||
+	    strspn(value, "0123456789abcdefABCDEF") != SHA256_HEX_LENGTH)
+		return cf_error_set(err, -EINVAL, "option %s: expected %d hex digits, found '%s'",
+		                    spec->name, SHA256_HEX_LENGTH, value);
+	hex = strdup(value);
+	for (char *c = hex; c && *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return replace_string(o, offsetof(struct options, sha256), hex, err);
+}
+
+static int store_on_mismatch(struct options *o, const struct option_spec *spec, const char *value,
+                             struct cf_error *err)
+{
+	if (strcmp(value, "report") != 0 && strcmp(value, "fail") != 0)
+		return cf_error_set(err, -EINVAL, "option %s: expected report or fail, found '%s'",
+		                    spec->name, value);
+	o->mismatch_fails = strcmp(value, "fail") == 0;
 	return 0;
 }
 
@@ -217,6 +244,8 @@ static const struct option_spec option_specs[] = {
         {"offline", VALUE_NONE, store_flag, FIELD(offline)},
         {"overwrite_dest", VALUE_NONE, store_flag, FIELD(overwrite_dest)},
         {"raw", VALUE_NONE, store_flag, FIELD(raw)},
+        {"sha256", VALUE_NEEDED, store_sha256, 0},
+        {"on_mismatch", VALUE_NEEDED, store_on_mismatch, 0},
         {"uid", VALUE_NEEDED, store_uid, 0},
         {"gid", VALUE_NEEDED, store_gid, 0},
         {"mode", VALUE_NEEDED, store_mode, 0},
@@ -464,6 +493,7 @@ void options_fini(struct options *options)
 	free(options->key);
 	free(options->netrc);
 	free(options->proxy);
+	free(options->sha256);
 	free(options->kernel_options);
 	for (size_t i = 0; i < options->nr_warnings; i++)
 		free(options->warnings[i]);

@@ -47,6 +47,8 @@ struct options {
 	bool offline;
 	bool overwrite_dest;
 	bool raw;
+	char *sha256;        /* 64 lower-case hex digits; NULL: not given */
+	bool mismatch_fails; /* on_mismatch=fail */
 	struct settings_patch settings;
 
 	bool uid_given;

@@ -2,7 +2,8 @@
  * Invariants
  * S1  Nothing of a state folder is read or written by a process that does not hold its lock
  *     (looking at who holds it excepted).
- * S2  A folder with clone.json is a clone and is never formatted, extended, truncated or removed.
+ * S2  A folder with clone.json is a clone and is never formatted, extended, truncated or removed,
+ *     unless this process created it and could not show it (state_forget_new()).
  * S3  A refused new clone leaves nothing behind that this process made.
  */
 #include "core/state/state.h"

@@ -115,6 +115,13 @@ int state_set_modified_mtime_ns(struct state *state, int64_t mtime_ns);
 void state_set_closing(struct state *state);
 
 /*
+ * Takes away a clone that state_create() made in this process, as if creation had failed: its first
+ * mount failed. Nothing may use its files any more; state_release() follows. Any other clone is
+ * left alone.
+ */
+void state_forget_new(struct state *state);
+
+/*
  * Closes metadata (commits nothing), destination and lock. A folder that state_acquire() made and
  * that no clone was created in is removed again. NULL is allowed.
  */

@@ -21,6 +21,8 @@ struct state {
 	char *dir; /* owned; absolute */
 	char name[CLONE_NAME_MAX + 1];
 	unsigned int nr_made_folders; /* by state_acquire(); 0 once a clone is there */
+	unsigned int nr_new_folders;  /* what nr_made_folders was when this process created it */
+	bool created;                 /* by this process */
 	int lock_fd;                  /* owned; -1: none */
 	struct clone_config *config;  /* owned; NULL: new */
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "daemon/options.h"
@@ -116,6 +117,36 @@ static void flags_are_set_one_by_one(void **state)
 
 		for (size_t j = 0; j < sizeof(flags) / sizeof(flags[0]); j++)
 			assert_int_equal(*(bool *)((char *)&o + flags[j].offset), i == j);
+		options_fini(&o);
+	}
+}
+
+static void a_digest_is_kept_in_lower_case(void **state)
+{
+	static const char hex[] =
+	        "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCD";
+	static const char *const refused[] = {
+	        "sha256=", "sha256=0123456789abcdef",
+	        "sha256=0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCDE",
+	        "sha256=0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCg",
+	        "on_mismatch=ignore"};
+	char text[128];
+	struct options o;
+
+	(void)state;
+	(void)snprintf(text, sizeof(text), "sha256=%s,on_mismatch=fail", hex);
+	o = parse_string(text);
+	assert_int_equal(strcasecmp(o.sha256, hex), 0);
+	assert_int_equal(strcspn(o.sha256, "ABCDEF"), 64);
+	assert_true(o.mismatch_fails);
+	options_fini(&o);
+	o = parse_string("on_mismatch=fail,on_mismatch=report");
+	assert_null(o.sha256);
+	assert_false(o.mismatch_fails);
+	options_fini(&o);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		(void)snprintf(text, sizeof(text), "-o %s src mnt", refused[i]);
+		assert_int_equal(parse_line(text, &o, NULL), -EINVAL);
 		options_fini(&o);
 	}
 }
@@ -369,6 +400,7 @@ int main(void)
 	        cmocka_unit_test(nothing_but_source_and_mountpoint_gives_defaults),
 	        cmocka_unit_test(paths_are_made_absolute_and_urls_are_left),
 	        cmocka_unit_test(flags_are_set_one_by_one),
+	        cmocka_unit_test(a_digest_is_kept_in_lower_case),
 	        cmocka_unit_test(values_are_stored),
 	        cmocka_unit_test(logins_and_identity_are_stored),
 	        cmocka_unit_test(every_live_setting_is_an_option),
