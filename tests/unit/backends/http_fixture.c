@@ -8,11 +8,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void fixture_image(const struct server *server, const char *name, uint64_t size)
+struct server *http_server;
+
+int fixture_start_server(void **state)
+{
+	(void)state;
+	http_server = server_start(NULL);
+	return 0;
+}
+
+int fixture_stop_server(void **state)
+{
+	(void)state;
+	server_stop(http_server);
+	return 0;
+}
+
+void fixture_image(const struct server *on, const char *name, uint64_t size)
 {
 	char path[256];
 
-	(void)snprintf(path, sizeof(path), "%s/%s", server_folder(server), name);
+	(void)snprintf(path, sizeof(path), "%s/%s", server_folder(on), name);
 	pattern_write(path, size, 1);
 }
 
@@ -39,14 +55,20 @@ struct source_identity fixture_pin(struct source *source)
 	return probe.identity;
 }
 
-struct source *fixture_pinned(const struct server *server, const char *name,
+struct source *fixture_pinned(const struct server *on, const char *name,
                               const struct source_options *options)
 {
 	char url[256];
-	struct source *source = fixture_open(server_url(server, name, url), options);
+	struct source *source = fixture_open(server_url(on, name, url), options);
 
 	(void)fixture_pin(source);
 	return source;
+}
+
+struct source *fixture_serve(const char *name, uint64_t size, const struct source_options *options)
+{
+	fixture_image(http_server, name, size);
+	return fixture_pinned(http_server, name, options);
 }
 
 void fixture_close(struct source *source)

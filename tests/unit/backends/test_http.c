@@ -19,8 +19,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct server *server;
-
 static void ranges_arrive_whole_and_right(void **state)
 {
 	static const uint64_t ranges[][2] = {
@@ -33,8 +31,7 @@ static void ranges_arrive_whole_and_right(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "ranges", 3 * MIB + 777);
-	source = fixture_pinned(server, "ranges", NULL);
+	source = fixture_serve("ranges", 3 * MIB + 777, NULL);
 	for (size_t i = 0; i < COUNT(ranges); i++) {
 		c[i] = collector_new(source, ranges[i][0], ranges[i][1]);
 		collector_submit(c[i]);
@@ -55,12 +52,12 @@ static void one_after_the_other_uses_one_connection(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "kept", MIB);
-	before = server_state(server, "connections_ever");
-	source = fixture_pinned(server, "kept", NULL);
+	fixture_image(http_server, "kept", MIB);
+	before = server_state(http_server, "connections_ever");
+	source = fixture_pinned(http_server, "kept", NULL);
 	for (int i = 0; i < 50; i++)
 		fixture_expect_range(source, (uint64_t)i * 1000, 1000);
-	assert_int_equal(server_state(server, "connections_ever") - before, 1);
+	assert_int_equal(server_state(http_server, "connections_ever") - before, 1);
 	fixture_close(source);
 }
 
@@ -71,14 +68,13 @@ static void a_fresh_connection_is_one(void **state)
 	int64_t before;
 
 	(void)state;
-	fixture_image(server, "fresh", MIB);
-	source = fixture_pinned(server, "fresh", NULL);
-	before = server_state(server, "connections_ever");
+	source = fixture_serve("fresh", MIB, NULL);
+	before = server_state(http_server, "connections_ever");
 	c = collector_new(source, 0, 1000);
 	c->req.fresh_connection = true;
 	assert_int_equal(collector_run(c), SOURCE_OK);
 	collector_free(c);
-	assert_int_equal(server_state(server, "connections_ever") - before, 1);
+	assert_int_equal(server_state(http_server, "connections_ever") - before, 1);
 	fixture_close(source);
 }
 
@@ -91,22 +87,22 @@ static void never_more_connections_than_allowed(void **state)
 	int64_t before;
 
 	(void)state;
-	fixture_image(server, "limit", MIB);
-	before = server_state(server, "connections_ever");
-	source = fixture_pinned(server, "limit", &options);
-	server_control(server, "{\"paused\":true}");
+	fixture_image(http_server, "limit", MIB);
+	before = server_state(http_server, "connections_ever");
+	source = fixture_pinned(http_server, "limit", &options);
+	server_control(http_server, "{\"paused\":true}");
 	for (size_t i = 0; i < COUNT(c); i++) {
 		c[i] = collector_new(source, i * 1000, 1000);
 		c[i]->req.fresh_connection = i % 2;
 		collector_submit(c[i]);
 	}
-	server_wait_for_state(server, "in_flight", 3);
-	assert_in_range(server_state(server, "connections_ever") - before, 3, 4);
+	server_wait_for_state(http_server, "in_flight", 3);
+	assert_in_range(server_state(http_server, "connections_ever") - before, 3, 4);
 	source->ops->configure(source, &wider);
-	server_wait_for_state(server, "in_flight", 5);
+	server_wait_for_state(http_server, "in_flight", 5);
 	/* The control connection is one more. */
-	server_wait_for_state(server, "connections", 6);
-	server_control(server, "{\"paused\":false}");
+	server_wait_for_state(http_server, "connections", 6);
+	server_control(http_server, "{\"paused\":false}");
 	for (size_t i = 0; i < COUNT(c); i++) {
 		assert_int_equal(collector_wait(c[i]), SOURCE_OK);
 		collector_assert_pattern(c[i], 1);
@@ -136,19 +132,18 @@ static void foreground_goes_before_read_ahead_before_background(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "order", MIB);
-	source = fixture_pinned(server, "order", &options);
+	source = fixture_serve("order", MIB, &options);
 	atomic_store(&next_place, 0);
-	server_control(server, "{\"paused\":true}");
+	server_control(http_server, "{\"paused\":true}");
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		c[i] = collector_new(source, i * 1000, 1000);
 		c[i]->req.class = cases[i].class;
 		c[i]->on_done = note_place;
 		collector_submit(c[i]);
 		/* The first has the connection before the others come. */
-		server_wait_for_state(server, "in_flight", 1);
+		server_wait_for_state(http_server, "in_flight", 1);
 	}
-	server_control(server, "{\"paused\":false}");
+	server_control(http_server, "{\"paused\":false}");
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		assert_int_equal(collector_wait(c[i]), SOURCE_OK);
 		assert_int_equal(c[i]->place, cases[i].place);
@@ -170,19 +165,19 @@ static void redirects_are_followed_and_where_they_lead_is_remembered(void **stat
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "moved", MIB);
-	fixture_image(server, "moved-1", MIB);
-	fixture_image(server, "moved-2", MIB);
-	redirect(server, "moved", "/moved-1", 301);
-	redirect(server, "moved-1", "moved-2?signature=geheim", 307);
-	source = fixture_pinned(server, "moved", NULL);
+	fixture_image(http_server, "moved", MIB);
+	fixture_image(http_server, "moved-1", MIB);
+	fixture_image(http_server, "moved-2", MIB);
+	redirect(http_server, "moved", "/moved-1", 301);
+	redirect(http_server, "moved-1", "moved-2?signature=geheim", 307);
+	source = fixture_pinned(http_server, "moved", NULL);
 	for (int i = 0; i < 5; i++)
 		fixture_expect_range(source, (uint64_t)i * 1000, 1000);
-	assert_int_equal(server_count_requests(server, "moved", ""), 1);
-	assert_int_equal(server_count_requests(server, "moved-1", ""), 1);
-	assert_int_equal(server_count_requests(server, "moved-2", ""), 6);
-	assert_int_equal(server_count_requests(server, "moved-2", "\"if-match\""), 5);
-	server_control(server, "{\"clear\":true}");
+	assert_int_equal(server_count_requests(http_server, "moved", ""), 1);
+	assert_int_equal(server_count_requests(http_server, "moved-1", ""), 1);
+	assert_int_equal(server_count_requests(http_server, "moved-2", ""), 6);
+	assert_int_equal(server_count_requests(http_server, "moved-2", "\"if-match\""), 5);
+	server_control(http_server, "{\"clear\":true}");
 	fixture_close(source);
 }
 
@@ -196,10 +191,10 @@ static void ten_redirects_are_followed_and_eleven_are_not(void **state)
 
 		(void)snprintf(from, sizeof(from), "hop-%d", i);
 		(void)snprintf(to, sizeof(to), "/hop-%d", i + 1);
-		fixture_image(server, from, MIB);
-		redirect(server, from, to, 302);
+		fixture_image(http_server, from, MIB);
+		redirect(http_server, from, to, 302);
 	}
-	fixture_image(server, "hop-11", MIB);
+	fixture_image(http_server, "hop-11", MIB);
 	for (int first = 0; first < 2; first++) {
 		char name[16];
 		struct source_probe probe;
@@ -207,7 +202,7 @@ static void ten_redirects_are_followed_and_eleven_are_not(void **state)
 		struct source *source;
 
 		(void)snprintf(name, sizeof(name), "hop-%d", first);
-		source = fixture_open(server_url(server, name, url), NULL);
+		source = fixture_open(server_url(http_server, name, url), NULL);
 		if (first == 1) {
 			assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), 0);
 			free(probe.head);
@@ -216,7 +211,7 @@ static void ten_redirects_are_followed_and_eleven_are_not(void **state)
 		}
 		fixture_close(source);
 	}
-	server_control(server, "{\"clear\":true}");
+	server_control(http_server, "{\"clear\":true}");
 }
 
 static void a_remembered_url_that_refuses_sends_back_to_the_original_once(void **state)
@@ -232,40 +227,41 @@ static void a_remembered_url_that_refuses_sends_back_to_the_original_once(void *
 		(void)snprintf(name, sizeof(name), "signed-%d", statuses[i]);
 		(void)snprintf(first, sizeof(first), "signed-%d-a", statuses[i]);
 		(void)snprintf(second, sizeof(second), "signed-%d-b", statuses[i]);
-		fixture_image(server, name, MIB);
-		fixture_image(server, first, MIB);
-		redirect(server, name, first, 302);
-		source = fixture_pinned(server, name, NULL);
+		fixture_image(http_server, name, MIB);
+		fixture_image(http_server, first, MIB);
+		redirect(http_server, name, first, 302);
+		source = fixture_pinned(http_server, name, NULL);
 		fixture_expect_range(source, 0, 1000);
 		/* The signature runs out; the original signs anew. */
-		server_control(server,
+		server_control(http_server,
 		               "{\"clear\":true,\"faults\":[{\"fault\":\"status\",\"path\":\"/%s\","
 		               "\"status\":%d}]}",
 		               first, statuses[i]);
-		redirect(server, name, second, 302);
+		redirect(http_server, name, second, 302);
 		{
 			char command[256];
 
 			/* The same file, with the same validators. */
 			(void)snprintf(command, sizeof(command), "ln '%s/%s' '%s/%s'",
-			               server_folder(server), first, server_folder(server), second);
+			               server_folder(http_server), first,
+			               server_folder(http_server), second);
 			assert_int_equal(system(command), 0);
 		}
 		fixture_expect_range(source, 2000, 1000);
 		fixture_expect_range(source, 3000, 1000);
-		assert_int_equal(server_count_requests(server, first, ""), 3);
-		assert_int_equal(server_count_requests(server, name, ""), 2);
-		assert_int_equal(server_count_requests(server, second, ""), 2);
+		assert_int_equal(server_count_requests(http_server, first, ""), 3);
+		assert_int_equal(server_count_requests(http_server, name, ""), 2);
+		assert_int_equal(server_count_requests(http_server, second, ""), 2);
 		/* When the original refuses too, that is the answer. */
-		server_control(server,
+		server_control(http_server,
 		               "{\"clear\":true,\"faults\":[{\"fault\":\"status\",\"status\":%d}]}",
 		               statuses[i]);
 		c = collector_new(source, 0, 1000);
 		assert_int_equal(collector_run(c), SOURCE_DENIED);
 		collector_free(c);
-		assert_int_equal(server_count_requests(server, second, ""), 3);
-		assert_int_equal(server_count_requests(server, name, ""), 3);
-		server_control(server, "{\"clear\":true}");
+		assert_int_equal(server_count_requests(http_server, second, ""), 3);
+		assert_int_equal(server_count_requests(http_server, name, ""), 3);
+		server_control(http_server, "{\"clear\":true}");
 		fixture_close(source);
 	}
 }
@@ -279,23 +275,23 @@ static void a_remembered_url_that_fails_is_forgotten(void **state)
 	char url[256], path[256];
 
 	(void)state;
-	fixture_image(server, "mirrored", MIB);
+	fixture_image(http_server, "mirrored", MIB);
 	fixture_image(other, "mirrored", MIB);
 	/* Another version for certain: the clock of files is coarse. */
 	(void)snprintf(path, sizeof(path), "%s/mirrored", server_folder(other));
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-	redirect(server, "mirrored", server_url(other, "mirrored", url), 302);
-	source = fixture_pinned(server, "mirrored", NULL);
+	redirect(http_server, "mirrored", server_url(other, "mirrored", url), 302);
+	source = fixture_pinned(http_server, "mirrored", NULL);
 	fixture_expect_range(source, 0, 1000);
-	assert_int_equal(server_count_requests(server, "mirrored", ""), 1);
+	assert_int_equal(server_count_requests(http_server, "mirrored", ""), 1);
 	server_kill(other);
-	server_control(server, "{\"clear\":true}");
+	server_control(http_server, "{\"clear\":true}");
 	c = collector_new(source, 0, 1000);
 	assert_int_equal(collector_run(c), SOURCE_FAILED);
 	/* Asks the original, which answers itself now: as another version, and says so. */
 	assert_int_equal(collector_run(c), SOURCE_CHANGED);
 	collector_free(c);
-	assert_int_equal(server_count_requests(server, "mirrored", ""), 2);
+	assert_int_equal(server_count_requests(http_server, "mirrored", ""), 2);
 	fixture_close(source);
 	server_stop(other);
 }
@@ -306,16 +302,16 @@ static void a_second_opinion_is_asked_of_the_original(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "opinion", MIB);
-	fixture_image(server, "opinion-1", MIB);
-	redirect(server, "opinion", "/opinion-1", 302);
-	source = fixture_pinned(server, "opinion", NULL);
+	fixture_image(http_server, "opinion", MIB);
+	fixture_image(http_server, "opinion-1", MIB);
+	redirect(http_server, "opinion", "/opinion-1", 302);
+	source = fixture_pinned(http_server, "opinion", NULL);
 	c = collector_new(source, 0, 1000);
 	c->req.fresh_connection = true;
 	assert_int_equal(collector_run(c), SOURCE_OK);
 	collector_free(c);
-	assert_int_equal(server_count_requests(server, "opinion", ""), 2);
-	server_control(server, "{\"clear\":true}");
+	assert_int_equal(server_count_requests(http_server, "opinion", ""), 2);
+	server_control(http_server, "{\"clear\":true}");
 	fixture_close(source);
 }
 
@@ -355,28 +351,28 @@ static void a_login_does_not_go_to_another_origin(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "secret", MIB);
+	fixture_image(http_server, "secret", MIB);
 	fixture_image(other, "secret", MIB);
-	redirect(server, "secret", server_url(other, "secret", to), 302);
+	redirect(http_server, "secret", server_url(other, "secret", to), 302);
 	(void)snprintf(url, sizeof(url), "http://user:geheim@127.0.0.1:%d/secret",
-	               server_port(server));
+	               server_port(http_server));
 	source = fixture_open(url, NULL);
 	(void)fixture_pin(source);
 	fixture_expect_range(source, 0, 1000);
-	assert_int_equal(server_count_requests(server, "secret", "authorization"), 1);
+	assert_int_equal(server_count_requests(http_server, "secret", "authorization"), 1);
 	assert_int_equal(server_count_requests(other, "secret", ""), 2);
 	assert_int_equal(server_count_requests(other, "secret", "authorization"), 0);
 	/* Nor does the redirect's own userinfo go anywhere. */
-	server_control(server, "{\"clear\":true}");
+	server_control(http_server, "{\"clear\":true}");
 	(void)snprintf(to, sizeof(to), "http://evil:twin@127.0.0.1:%d/secret", server_port(other));
-	redirect(server, "secret", to, 302);
+	redirect(http_server, "secret", to, 302);
 	fixture_close(source);
 	source = fixture_open(url, NULL);
 	(void)fixture_pin(source);
 	assert_int_equal(server_count_requests(other, "secret", ""), 3);
 	assert_int_equal(server_count_requests(other, "secret", "authorization"), 0);
 	fixture_close(source);
-	server_control(server, "{\"clear\":true}");
+	server_control(http_server, "{\"clear\":true}");
 	server_stop(other);
 }
 
@@ -409,20 +405,6 @@ static void ipv6_works(void **state)
 	server_stop(six);
 }
 
-static int start(void **state)
-{
-	(void)state;
-	server = server_start(NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	server_stop(server);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,5 +424,5 @@ int main(void)
 	};
 
 	(void)setenv("no_proxy", "*", 1);
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, fixture_start_server, fixture_stop_server);
 }

@@ -30,8 +30,6 @@
 /* For faults that end by the stall timer: short, since nothing comes anyway. */
 #define HASTY_MS 300
 
-static struct server *server;
-
 /* Faults of one case; up to three, each without braces and without its path. */
 struct fault_case {
 	const char *name;
@@ -325,12 +323,12 @@ static void set_faults(const char *path, const char *const faults[3])
 	for (char *c = text; *c; c++)
 		if (*c == '\'')
 			*c = '"';
-	server_control(server, "%s]}", text);
+	server_control(http_server, "%s]}", text);
 }
 
 static void clear_faults(void)
 {
-	server_control(server, "{\"clear\":true,\"release\":true}");
+	server_control(http_server, "{\"clear\":true,\"release\":true}");
 }
 
 static void check_outcome(const struct fault_case *f, const struct collector *c)
@@ -361,8 +359,8 @@ static void each_fault_has_its_outcome_and_is_over_when_it_is_over(void **state)
 		char name[32];
 
 		(void)snprintf(name, sizeof(name), "fault-%zu", i);
-		fixture_image(server, name, IMAGE);
-		source = fixture_pinned(server, name, NULL);
+		fixture_image(http_server, name, IMAGE);
+		source = fixture_pinned(http_server, name, NULL);
 		c = collector_new(source, OFFSET, LENGTH);
 		set_faults(name, f->faults);
 		if (f->hasty)
@@ -391,8 +389,7 @@ static void retry_after_may_be_a_date(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "dated", IMAGE);
-	source = fixture_pinned(server, "dated", NULL);
+	source = fixture_serve("dated", IMAGE, NULL);
 	c = collector_new(source, OFFSET, LENGTH);
 	set_faults("dated", faults);
 	assert_int_equal(collector_run(c), SOURCE_FAILED);
@@ -428,22 +425,23 @@ static void every_request_carries_the_pinned_validator(void **state)
 		struct source *source;
 		unsigned int with, without;
 
-		fixture_image(server, cases[i].name, IMAGE);
+		fixture_image(http_server, cases[i].name, IMAGE);
 		if (cases[i].faults)
 			set_faults(cases[i].name, cases[i].faults);
-		source = fixture_pinned(server, cases[i].name, NULL);
+		source = fixture_pinned(http_server, cases[i].name, NULL);
 		fixture_expect_range(source, 0, IMAGE);
 		fixture_expect_range(source, 1000, 1);
-		with = server_count_requests(server, cases[i].name, "\"if-match\"") +
-		       server_count_requests(server, cases[i].name, "\"if-unmodified-since\"");
-		without = server_count_requests(server, cases[i].name, "") - with;
+		with = server_count_requests(http_server, cases[i].name, "\"if-match\"") +
+		       server_count_requests(http_server, cases[i].name, "\"if-unmodified-since\"");
+		without = server_count_requests(http_server, cases[i].name, "") - with;
 		assert_int_equal(with, cases[i].header ? 2 : 0);
 		assert_int_equal(without, cases[i].header ? 1 : 3);
 		if (cases[i].header)
 			assert_int_equal(
-			        server_count_requests(server, cases[i].name, cases[i].header), 2);
-		assert_int_equal(server_count_requests(server, cases[i].name, "accept-encoding"),
-		                 0);
+			        server_count_requests(http_server, cases[i].name, cases[i].header),
+			        2);
+		assert_int_equal(
+		        server_count_requests(http_server, cases[i].name, "accept-encoding"), 0);
 		clear_faults();
 		fixture_close(source);
 	}
@@ -461,9 +459,9 @@ static void a_pinned_date_is_held_against_replies(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "date", IMAGE);
+	fixture_image(http_server, "date", IMAGE);
 	set_faults("date", before);
-	source = fixture_pinned(server, "date", NULL);
+	source = fixture_pinned(http_server, "date", NULL);
 	for (int i = 0; i < 2; i++) {
 		struct collector *c = collector_new(source, OFFSET, LENGTH);
 
@@ -479,20 +477,6 @@ static void a_pinned_date_is_held_against_replies(void **state)
 	fixture_close(source);
 }
 
-static int start(void **state)
-{
-	(void)state;
-	server = server_start(NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	server_stop(server);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -502,5 +486,5 @@ int main(void)
 	        cmocka_unit_test(a_pinned_date_is_held_against_replies),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, fixture_start_server, fixture_stop_server);
 }

@@ -20,8 +20,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct server *server;
-
 static void cancel(struct collector *c)
 {
 	c->source->ops->cancel(c->source, &c->req);
@@ -48,20 +46,19 @@ static void cancelled_while_it_waits_for_a_connection(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "queued", MIB);
-	source = fixture_pinned(server, "queued", &one);
-	server_control(server, "{\"paused\":true}");
+	source = fixture_serve("queued", MIB, &one);
+	server_control(http_server, "{\"paused\":true}");
 	first = collector_new(source, 0, 1000);
 	second = collector_new(source, 1000, 1000);
 	collector_submit(first);
-	server_wait_for_state(server, "in_flight", 1);
+	server_wait_for_state(http_server, "in_flight", 1);
 	collector_submit(second);
 	expect_cancelled(second);
-	assert_int_equal(server_state(server, "in_flight"), 1);
-	server_control(server, "{\"paused\":false}");
+	assert_int_equal(server_state(http_server, "in_flight"), 1);
+	server_control(http_server, "{\"paused\":false}");
 	assert_int_equal(collector_wait(first), SOURCE_OK);
 	collector_free(first);
-	assert_int_equal(server_count_requests(server, "queued", ""), 2);
+	assert_int_equal(server_count_requests(http_server, "queued", ""), 2);
 	fixture_close(source);
 }
 
@@ -70,8 +67,7 @@ static void cancelled_at_once(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "at-once", MIB);
-	source = fixture_pinned(server, "at-once", NULL);
+	source = fixture_serve("at-once", MIB, NULL);
 	for (int i = 0; i < 100; i++) {
 		struct collector *c = collector_new(source, 0, 1000);
 
@@ -90,16 +86,16 @@ static void cancelled_before_the_first_byte(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "waiting", MIB);
-	source = fixture_pinned(server, "waiting", NULL);
-	server_control(server, "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/waiting\"}]}");
+	source = fixture_serve("waiting", MIB, NULL);
+	server_control(http_server,
+	               "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/waiting\"}]}");
 	c = collector_new(source, 0, 1000);
 	collector_submit(c);
-	server_wait_for_state(server, "held", 1);
+	server_wait_for_state(http_server, "held", 1);
 	expect_cancelled(c);
 	/* The connection of an answer that nobody waits for is closed. */
-	server_wait_for_state(server, "held", 0);
-	server_control(server, "{\"clear\":true}");
+	server_wait_for_state(http_server, "held", 0);
+	server_control(http_server, "{\"clear\":true}");
 	fixture_expect_range(source, 0, 1000);
 	fixture_close(source);
 }
@@ -110,9 +106,8 @@ static void cancelled_inside_the_body(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "body", MIB);
-	source = fixture_pinned(server, "body", NULL);
-	server_control(server,
+	source = fixture_serve("body", MIB, NULL);
+	server_control(http_server,
 	               "{\"faults\":[{\"fault\":\"stall\",\"path\":\"/body\",\"at\":500000}]}");
 	c = collector_new(source, 0, MIB);
 	collector_submit(c);
@@ -122,7 +117,7 @@ static void cancelled_inside_the_body(void **state)
 	assert_int_equal(c->length, 500000);
 	collector_assert_pattern(c, 1);
 	collector_free(c);
-	server_control(server, "{\"clear\":true,\"release\":true}");
+	server_control(http_server, "{\"clear\":true,\"release\":true}");
 	fixture_expect_range(source, 0, MIB);
 	fixture_close(source);
 }
@@ -133,8 +128,7 @@ static void cancelled_while_paused(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "paused", MIB);
-	source = fixture_pinned(server, "paused", NULL);
+	source = fixture_serve("paused", MIB, NULL);
 	c = collector_new(source, 0, MIB);
 	c->refuse_at = 100000;
 	collector_submit(c);
@@ -155,8 +149,7 @@ static void cancelled_from_within_the_sink(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "within", MIB);
-	source = fixture_pinned(server, "within", NULL);
+	source = fixture_serve("within", MIB, NULL);
 	c = collector_new(source, 0, MIB);
 	c->refuse_at = 1;
 	c->on_data = cancel_from_within;
@@ -239,8 +232,7 @@ static void a_pause_keeps_every_byte_in_its_place(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "pauses", 2 * MIB);
-	source = fixture_pinned(server, "pauses", NULL);
+	source = fixture_serve("pauses", 2 * MIB, NULL);
 	c = collector_new(source, 12345, 2 * MIB - 12345);
 	c->refuse_at = 1;
 	collector_submit(c);
@@ -268,8 +260,7 @@ static void a_pause_is_no_stall(void **state)
 	struct collector *c;
 
 	(void)state;
-	fixture_image(server, "pause-long", MIB);
-	source = fixture_pinned(server, "pause-long", NULL);
+	source = fixture_serve("pause-long", MIB, NULL);
 	c = collector_new(source, 0, MIB);
 	c->refuse_at = 1000;
 	collector_submit(c);
@@ -294,10 +285,9 @@ static void a_paused_request_stops_the_server(void **state)
 	int64_t before;
 
 	(void)state;
-	fixture_image(server, "pressure", 64 * MIB);
-	source = fixture_pinned(server, "pressure", NULL);
-	server_wait_for_state(server, "in_flight", 0);
-	before = server_state(server, "bytes_sent");
+	source = fixture_serve("pressure", 64 * MIB, NULL);
+	server_wait_for_state(http_server, "in_flight", 0);
+	before = server_state(http_server, "bytes_sent");
 	c = collector_new(source, 0, 64 * MIB);
 	c->refuse_at = 1;
 	collector_submit(c);
@@ -305,9 +295,9 @@ static void a_paused_request_stops_the_server(void **state)
 	/* Time to send all of it, if anybody took it. */
 	nap_ms(300);
 	expect_cancelled(c);
-	server_wait_for_state(server, "in_flight", 0);
+	server_wait_for_state(http_server, "in_flight", 0);
 	/* What the socket buffers of both sides hold, and not the whole. */
-	assert_in_range(server_state(server, "bytes_sent") - before, 1, 32 * MIB);
+	assert_in_range(server_state(http_server, "bytes_sent") - before, 1, 32 * MIB);
 	fixture_close(source);
 }
 
@@ -318,19 +308,18 @@ static void resume_is_harmless_at_any_time(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "harmless", MIB);
-	source = fixture_pinned(server, "harmless", &one);
-	server_control(server, "{\"paused\":true}");
+	source = fixture_serve("harmless", MIB, &one);
+	server_control(http_server, "{\"paused\":true}");
 	first = collector_new(source, 0, 1000);
 	second = collector_new(source, 0, 1000);
 	collector_submit(first);
 	source->ops->resume(source, &first->req);
 	collector_submit(second);
 	source->ops->resume(source, &second->req);
-	server_wait_for_state(server, "in_flight", 1);
+	server_wait_for_state(http_server, "in_flight", 1);
 	source->ops->resume(source, &first->req);
 	source->ops->resume(source, &second->req);
-	server_control(server, "{\"paused\":false}");
+	server_control(http_server, "{\"paused\":false}");
 	assert_int_equal(collector_wait(first), SOURCE_OK);
 	assert_int_equal(collector_wait(second), SOURCE_OK);
 	source->ops->resume(source, &first->req);
@@ -354,14 +343,14 @@ static void close_ends_requests_of_every_phase(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "closing", MIB);
+	fixture_image(http_server, "closing", MIB);
 	for (int round = 0; round < 5; round++) {
-		source = fixture_pinned(server, "closing", &few);
-		server_control(server, "{\"clear\":true,\"faults\":["
-		                       "{\"fault\":\"stall\",\"path\":\"/closing\",\"at\":100,"
-		                       "\"overlaps\":[0,0]},"
-		                       "{\"fault\":\"no_answer\",\"path\":\"/closing\","
-		                       "\"overlaps\":[1000,1000]}]}");
+		source = fixture_pinned(http_server, "closing", &few);
+		server_control(http_server, "{\"clear\":true,\"faults\":["
+		                            "{\"fault\":\"stall\",\"path\":\"/closing\",\"at\":100,"
+		                            "\"overlaps\":[0,0]},"
+		                            "{\"fault\":\"no_answer\",\"path\":\"/closing\","
+		                            "\"overlaps\":[1000,1000]}]}");
 		for (size_t i = 0; i < COUNT(c); i++) {
 			c[i] = collector_new(source, i % 3 * 1000, i % 3 == 2 ? 500000 : 900);
 			c[i]->req.class = (unsigned int)i / 4;
@@ -379,7 +368,7 @@ static void close_ends_requests_of_every_phase(void **state)
 			pthread_mutex_unlock(&c[i]->lock);
 			collector_free(c[i]);
 		}
-		server_control(server, "{\"clear\":true,\"release\":true}");
+		server_control(http_server, "{\"clear\":true,\"release\":true}");
 	}
 }
 
@@ -389,13 +378,12 @@ static void close_ends_what_is_submitted_meanwhile(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "again", MIB);
-	source = fixture_pinned(server, "again", NULL);
-	server_control(server, "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/again\"}]}");
+	source = fixture_serve("again", MIB, NULL);
+	server_control(http_server, "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/again\"}]}");
 	first = collector_new(source, 0, 1000);
 	first->on_done = submit_another;
 	collector_submit(first);
-	server_wait_for_state(server, "held", 1);
+	server_wait_for_state(http_server, "held", 1);
 	fixture_close(source);
 	assert_int_equal(first->nr_done, 1);
 	assert_int_equal(first->outcome.result, SOURCE_CANCELLED);
@@ -403,7 +391,7 @@ static void close_ends_what_is_submitted_meanwhile(void **state)
 	assert_int_equal(first->next->outcome.result, SOURCE_CANCELLED);
 	collector_free(first->next);
 	collector_free(first);
-	server_control(server, "{\"clear\":true}");
+	server_control(http_server, "{\"clear\":true}");
 }
 
 #define STORM_THREADS  4
@@ -461,8 +449,7 @@ static void many_threads_may_call_at_once(void **state)
 	struct source *source;
 
 	(void)state;
-	fixture_image(server, "storm", 2 * MIB);
-	source = fixture_pinned(server, "storm", &few);
+	source = fixture_serve("storm", 2 * MIB, &few);
 	for (unsigned int i = 0; i < STORM_THREADS; i++) {
 		storms[i] = (struct storm){.source = source, .seed = i + 1};
 		assert_int_equal(pthread_create(&threads[i], NULL, storm_main, &storms[i]), 0);
@@ -472,20 +459,6 @@ static void many_threads_may_call_at_once(void **state)
 		assert_true(storms[i].nr_ok > STORM_REQUESTS / 4);
 	}
 	fixture_close(source);
-}
-
-static int start(void **state)
-{
-	(void)state;
-	server = server_start(NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	server_stop(server);
-	return 0;
 }
 
 int main(void)
@@ -509,5 +482,5 @@ int main(void)
 	};
 
 	(void)setenv("no_proxy", "*", 1);
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, fixture_start_server, fixture_stop_server);
 }

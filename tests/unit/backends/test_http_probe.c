@@ -19,8 +19,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define IMAGE        (200 * KIB)
 
-static struct server *server;
-
 static int probe_url(const char *url, uint64_t timeout_ms, struct source_probe *probe,
                      struct cf_error *err)
 {
@@ -38,8 +36,9 @@ static void it_brings_identity_and_head_in_one_get(void **state)
 	char url[256];
 
 	(void)state;
-	fixture_image(server, "plain", IMAGE);
-	assert_int_equal(probe_url(server_url(server, "plain", url), PATIENT_MS, &probe, &err), 0);
+	fixture_image(http_server, "plain", IMAGE);
+	assert_int_equal(probe_url(server_url(http_server, "plain", url), PATIENT_MS, &probe, &err),
+	                 0);
 	assert_int_equal(probe.identity.size, IMAGE);
 	assert_true(probe.identity.etag[0] == '"');
 	assert_true(probe.identity.last_modified[0] != 0);
@@ -50,9 +49,10 @@ static void it_brings_identity_and_head_in_one_get(void **state)
 	for (size_t i = 0; i < probe.head_length; i++)
 		assert_int_equal(probe.head[i], pattern_byte(i, 1));
 	free(probe.head);
-	assert_int_equal(server_count_requests(server, "plain", ""), 1);
-	assert_int_equal(server_count_requests(server, "plain", "\"method\":\"GET\""), 1);
-	assert_int_equal(server_count_requests(server, "plain", "\"range\":\"bytes=0-65535\""), 1);
+	assert_int_equal(server_count_requests(http_server, "plain", ""), 1);
+	assert_int_equal(server_count_requests(http_server, "plain", "\"method\":\"GET\""), 1);
+	assert_int_equal(server_count_requests(http_server, "plain", "\"range\":\"bytes=0-65535\""),
+	                 1);
 }
 
 static void it_asks_for_no_more_of_the_head_than_is_wanted(void **state)
@@ -63,15 +63,16 @@ static void it_asks_for_no_more_of_the_head_than_is_wanted(void **state)
 	char url[256];
 
 	(void)state;
-	fixture_image(server, "wanted", IMAGE);
-	source = fixture_open(server_url(server, "wanted", url), NULL);
+	fixture_image(http_server, "wanted", IMAGE);
+	source = fixture_open(server_url(http_server, "wanted", url), NULL);
 	source->probe_length = 1;
 	assert_int_equal(source->ops->probe(source, PATIENT_MS, &probe, &err), 0);
 	assert_int_equal(probe.identity.size, IMAGE);
 	assert_int_equal(probe.head_length, 1);
 	free(probe.head);
 	fixture_close(source);
-	assert_int_equal(server_count_requests(server, "wanted", "\"range\":\"bytes=0-0\""), 1);
+	assert_int_equal(server_count_requests(http_server, "wanted", "\"range\":\"bytes=0-0\""),
+	                 1);
 }
 
 static void the_head_of_a_small_image_is_all_of_it(void **state)
@@ -86,9 +87,9 @@ static void the_head_of_a_small_image_is_all_of_it(void **state)
 		uint64_t head = sizes[i] < SOURCE_HEAD_MAX ? sizes[i] : SOURCE_HEAD_MAX;
 
 		(void)snprintf(name, sizeof(name), "small-%zu", i);
-		fixture_image(server, name, sizes[i]);
-		assert_int_equal(probe_url(server_url(server, name, url), PATIENT_MS, &probe, &err),
-		                 0);
+		fixture_image(http_server, name, sizes[i]);
+		assert_int_equal(
+		        probe_url(server_url(http_server, name, url), PATIENT_MS, &probe, &err), 0);
 		assert_int_equal(probe.identity.size, sizes[i]);
 		assert_int_equal(probe.head_length, head);
 		free(probe.head);
@@ -145,17 +146,17 @@ static void each_refusal_is_one_sentence_with_the_sources_name(void **state)
 			for (char *c = fault; *c; c++)
 				if (*c == '\'')
 					*c = '"';
-			server_control(server, "%s", fault);
-			fixture_image(server, r->name, r->size);
+			server_control(http_server, "%s", fault);
+			fixture_image(http_server, r->name, r->size);
 		}
-		server_url(server, r->name, url);
+		server_url(http_server, r->name, url);
 		if (probe_url(url, PATIENT_MS, &probe, &err) != r->result)
 			fail_msg("%s: %d: %s", r->name, err.code, err.text);
 		if (!strstr(err.text, r->sentence))
 			fail_msg("%s: the sentence is '%s'", r->name, err.text);
 		if (strncmp(err.text, url, strlen(url)) != 0)
 			fail_msg("%s: no name in '%s'", r->name, err.text);
-		server_control(server, "{\"clear\":true}");
+		server_control(http_server, "{\"clear\":true}");
 	}
 }
 
@@ -185,21 +186,21 @@ static void validators_are_weak_when_they_cannot_tell_versions_apart(void **stat
 		char name[32], url[256], modified[32] = "null";
 
 		(void)snprintf(name, sizeof(name), "weak-%zu", i);
-		fixture_image(server, name, IMAGE);
+		fixture_image(http_server, name, IMAGE);
 		if (cases[i].age >= 0)
 			(void)snprintf(modified, sizeof(modified), "%lld",
 			               (long long)(time(NULL) - cases[i].age));
-		server_control(server,
+		server_control(http_server,
 		               "{\"clear\":true,\"faults\":["
 		               "{\"fault\":\"etag\",\"path\":\"/%s\",\"value\":%s},"
 		               "{\"fault\":\"last_modified\",\"path\":\"/%s\",\"value\":%s}]}",
 		               name, cases[i].etag, name, modified);
-		assert_int_equal(probe_url(server_url(server, name, url), PATIENT_MS, &probe, &err),
-		                 0);
+		assert_int_equal(
+		        probe_url(server_url(http_server, name, url), PATIENT_MS, &probe, &err), 0);
 		if (probe.weak_validators != cases[i].weak)
 			fail_msg("case %zu: %d", i, probe.weak_validators);
 		free(probe.head);
-		server_control(server, "{\"clear\":true}");
+		server_control(http_server, "{\"clear\":true}");
 	}
 }
 
@@ -212,10 +213,10 @@ static void a_head_that_stays_away_is_no_failure(void **state)
 	char url[256];
 
 	(void)state;
-	fixture_image(server, "headless", IMAGE);
-	server_control(server,
+	fixture_image(http_server, "headless", IMAGE);
+	server_control(http_server,
 	               "{\"faults\":[{\"fault\":\"stall\",\"path\":\"/headless\",\"at\":100}]}");
-	source = fixture_open(server_url(server, "headless", url), &hasty);
+	source = fixture_open(server_url(http_server, "headless", url), &hasty);
 	/* Under load even the header may be late: then it is a failure, and asked again. */
 	while (source->ops->probe(source, PATIENT_MS, &probe, &err) < 0)
 		assert_non_null(strstr(err.text, "300 ms"));
@@ -226,7 +227,7 @@ static void a_head_that_stays_away_is_no_failure(void **state)
 		assert_int_equal(probe.head[i], pattern_byte(i, 1));
 	free(probe.head);
 	fixture_close(source);
-	server_control(server, "{\"clear\":true,\"release\":true}");
+	server_control(http_server, "{\"clear\":true,\"release\":true}");
 }
 
 static void it_ends_when_its_time_is_up(void **state)
@@ -236,11 +237,13 @@ static void it_ends_when_its_time_is_up(void **state)
 	char url[256];
 
 	(void)state;
-	fixture_image(server, "silent", IMAGE);
-	server_control(server, "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/silent\"}]}");
-	assert_int_equal(probe_url(server_url(server, "silent", url), 200, &probe, &err), -EAGAIN);
+	fixture_image(http_server, "silent", IMAGE);
+	server_control(http_server,
+	               "{\"faults\":[{\"fault\":\"no_answer\",\"path\":\"/silent\"}]}");
+	assert_int_equal(probe_url(server_url(http_server, "silent", url), 200, &probe, &err),
+	                 -EAGAIN);
 	assert_non_null(strstr(err.text, "did not answer within 200 ms"));
-	server_control(server, "{\"clear\":true,\"release\":true}");
+	server_control(http_server, "{\"clear\":true,\"release\":true}");
 }
 
 static void an_unknown_host_is_named_as_that(void **state)
@@ -278,20 +281,6 @@ static void a_refused_connection_is_named_as_that(void **state)
 	(void)close(fd);
 }
 
-static int start(void **state)
-{
-	(void)state;
-	server = server_start(NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	server_stop(server);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,5 +297,5 @@ int main(void)
 
 	/* The machine's own proxy is no part of these tests. */
 	(void)setenv("no_proxy", "*", 1);
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, fixture_start_server, fixture_stop_server);
 }
