@@ -118,6 +118,13 @@ as_user fusermount3 -u "$POINT"
 as_user "$CLONECTL" wait --exit --timeout 60s third
 as_user cmp "$T/home/dest" "$T/www/disk.raw"
 
+say "SIGTERM unmounts through fusermount3"
+as_user "$MOUNT_CLONEFS" -o name=mine,no_hydration "$URL/disk.raw" "$POINT"
+pid=$(user_status pid)
+kill -TERM "$pid"
+wait_for 60 process_is_gone "$pid"
+! grep -q " $POINT " /proc/mounts || fail "still mounted"
+
 say "refusals: one sentence, with the words of fusermount3"
 # user_refused PART OPTIONS MOUNTPOINT [SOURCE]
 user_refused() {
