@@ -11,6 +11,7 @@ from connection import HOLD, WRITABLE, CloseConnection
 
 CHUNK = 1024 * 1024
 ZEROS = bytes(64 * 1024)
+ENDLESS_HEADER = b"X-More: %b\r\n" % (b"x" * 1000) * 16
 
 
 class FilePart:
@@ -33,11 +34,12 @@ class Response:
     framing       "length", "chunked" or "close" (the end of the connection ends the body)
     cut           (body bytes after which something happens, what): "close", "reset", "stall"
     silence       never answer
+    endless       "header" or "body": more and more of it, until the client has enough
     """
 
     __slots__ = (
         "status", "reason", "headers", "parts", "framing", "declared_length", "close", "cut",
-        "drip", "silence", "before_head", "status_line", "after_body", "is_head", "sent",
+        "drip", "silence", "before_head", "status_line", "after_body", "endless", "is_head", "sent",
     )  # fmt: skip
 
     def __init__(self, status, headers, parts=()):
@@ -53,6 +55,7 @@ class Response:
         self.silence = False
         self.before_head = b""
         self.status_line = None
+        self.endless = None
         self.after_body = b""
         self.is_head = False
         self.sent = 0
@@ -102,10 +105,15 @@ class Response:
             self.clip(self.cut[0])
         if self.cut and self.cut[0] < 0:
             raise CloseConnection(after, reset=after == "reset")
+        if self.endless == "header":
+            yield from conn.send(self.head()[:-2])
+            yield from self._repeat(conn, ENDLESS_HEADER)
         yield from conn.send(self.head(), more=bool(self.parts) and not self.is_head)
         if not self.is_head:
             for part in self.parts:
                 yield from self._send_part(conn, part, settings)
+        if self.endless == "body":
+            yield from self._repeat(conn, b"%x\r\n%b\r\n" % (len(ZEROS), ZEROS))
         if after == "stall":
             yield from hold_until_released(settings)
         if after:
@@ -116,6 +124,12 @@ class Response:
             yield from conn.send(self.after_body)
         if self.close or self.framing == "close":
             raise CloseConnection("done")
+
+    def _repeat(self, conn, data):
+        while True:
+            yield from conn.send(data)
+            self.sent += len(data)
+            yield WRITABLE
 
     def _send_part(self, conn, part, settings):
         pace = Pace()
