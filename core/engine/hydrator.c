@@ -216,8 +216,7 @@ static enum image_hydration state_of_source(struct image *img, char *reason,
                                             size_t size) CF_IMAGE_LOCKED
 {
 	if (img->outage.state == SOURCE_STATE_CHANGED)
-		return say(reason, size, HYDRATION_WAITING, "the source has changed",
-		           img->outage.why);
+		return say(reason, size, HYDRATION_WAITING, img->outage.why, "");
 	if (img->outage.state == SOURCE_STATE_UNREACHABLE)
 		return say(reason, size, HYDRATION_WAITING, "the source is unreachable",
 		           img->outage.why);

@@ -235,6 +235,9 @@ class Control(ServerCase):
         for text, status in cases:
             self.assertEqual(self.get(text)[0].status, status, text)
         self.fault("status", status=500, path="/other")
+        self.assertEqual(len(self.control(clear="/disk.raw")["faults"]), 1)
+        self.assertEqual(self.control(clear="/other")["faults"], [])
+        self.fault("status", status=500, path="/other")
         self.assertEqual(self.get()[0].status, 206)
 
     def test_mistakes_are_told(self):

@@ -55,7 +55,7 @@ class Fault:
         if unknown:
             raise FaultError("%s does not take %s" % (self.name, ", ".join(sorted(unknown))))
         self._parameters = {key: spec.get(key, value) for key, value in defaults.items()}
-        self._path = spec.get("path")
+        self.path = spec.get("path")
         self._method = spec.get("method", "HEAD" if self.name == "head_refused" else "GET")
         self._overlaps = spec.get("overlaps")
         self._to_skip = spec.get("after", 0)
@@ -68,7 +68,7 @@ class Fault:
         """True if this request is to be spoiled; counts it."""
         if self.remaining == 0 or request.method != self._method:
             return False
-        if self._path is not None and request.path != self._path:
+        if self.path is not None and request.path != self.path:
             return False
         if self._overlaps and not overlaps(asked_range(request), self._overlaps):
             return False
@@ -257,10 +257,11 @@ def stall(exchange, at):
     cut_at(exchange, at, "stall")
 
 
-@response_fault()
-def drip(exchange):
-    """One body byte a second."""
-    exchange.response.drip = True
+@response_fault(last=None)
+def drip(exchange, last):
+    """One body byte a second; last: only so many at the end of the body."""
+    response = exchange.response
+    response.drip_from = max(0, response.length - last) if last else 0
 
 
 @response_fault()

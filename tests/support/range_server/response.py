@@ -33,13 +33,14 @@ class Response:
     parts         the body: bytes and FilePart
     framing       "length", "chunked" or "close" (the end of the connection ends the body)
     cut           (body bytes after which something happens, what): "close", "reset", "stall"
+    drip_from     the body byte from which on there is one a second
     silence       never answer
     endless       "header" or "body": more and more of it, until the client has enough
     """
 
     __slots__ = (
         "status", "reason", "headers", "parts", "framing", "declared_length", "close", "cut",
-        "drip", "silence", "before_head", "status_line", "after_body", "endless", "is_head", "sent",
+        "drip_from", "silence", "before_head", "status_line", "after_body", "endless", "is_head", "sent",
     )  # fmt: skip
 
     def __init__(self, status, headers, parts=()):
@@ -51,7 +52,7 @@ class Response:
         self.declared_length = sum(map(len, self.parts))
         self.close = False
         self.cut = None
-        self.drip = False
+        self.drip_from = None
         self.silence = False
         self.before_head = b""
         self.status_line = None
@@ -136,8 +137,11 @@ class Response:
         done = 0
         while done < len(part):
             n = min(len(part) - done, CHUNK)
-            if self.drip:
+            drips = self.drip_from is not None and self.sent >= self.drip_from
+            if drips:
                 n = 1
+            elif self.drip_from is not None:
+                n = min(n, self.drip_from - self.sent)
             elif settings.rate:
                 n = min(n, max(4096, settings.rate // 50))
             if self.framing == "chunked":
@@ -150,7 +154,7 @@ class Response:
             if self.framing == "chunked":
                 yield from conn.send(b"\r\n")
             done += n
-            if self.drip:
+            if drips:
                 yield 1.0
             elif settings.rate:
                 delay = pace.delay(n, settings.rate)
