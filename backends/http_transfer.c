@@ -27,6 +27,8 @@
 #define BUFFER_BYTES   (128 * 1024L)
 #define CONNECT_MS_MAX 10000
 #define REDIRECTS_MAX  10
+/* A server that moved is found where it is now, without a name server asked for each connection. */
+#define DNS_CACHE_S    1L
 #define DRAIN_NS       CF_NS_PER_S
 #define DISCARD_MAX    65536u
 
@@ -108,6 +110,7 @@ static void set_constants(struct http_transfer *t, CURLcode *rc)
 	        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
 	        {CURLOPT_TCP_NODELAY, 1},
 	        {CURLOPT_TCP_KEEPALIVE, 1},
+	        {CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S},
 	        {CURLOPT_HTTP_VERSION, HTTP_VERSION_OF_DATA},
 	        {CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC},
 	        {CURLOPT_NOPROGRESS, 1},

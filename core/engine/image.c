@@ -76,7 +76,7 @@ static int init_parts(struct image *img, const struct image_params *params)
 	    written_init(&img->written, img->geo.nr_regions) < 0)
 		return -ENOMEM;
 	image_lock(img);
-	outage_init(img, params->source_state);
+	outage_init(img, params->source_state, params->source_why);
 	image_unlock(img);
 	return 0;
 }

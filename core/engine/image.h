@@ -102,6 +102,7 @@ struct image_params {
 	struct source *source; /* borrowed; pinned already. NULL: none can be had (offline) */
 	/* What the probe at mount found. Its beginning is no event: whoever opens has seen it. */
 	enum image_source_state source_state;
+	const char *source_why; /* what is wrong with it; NULL: nothing, or nobody knows */
 	struct image_settings settings;
 	bool no_hydration; /* begin paused */
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */

@@ -13,11 +13,14 @@
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
 #define PROBE_CHANGED_MS     UINT64_C(60000)
 
-void outage_init(struct image *img, enum image_source_state state)
+void outage_init(struct image *img, enum image_source_state state, const char *why)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 
 	img->outage = (struct outage){.state = state, .last_byte_ns = now_ns};
+	if (why)
+		(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
+		               (int)sizeof(img->outage.why) - 1, why);
 	if (state == SOURCE_STATE_UNREACHABLE)
 		img->outage.since_ns = img->outage.silent_ns = now_ns;
 	else if (state == SOURCE_STATE_CHANGED)

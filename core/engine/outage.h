@@ -7,7 +7,7 @@
 
 #include "core/engine/engine_internal.h"
 
-void outage_init(struct image *img, enum image_source_state state) CF_IMAGE_LOCKED;
+void outage_init(struct image *img, enum image_source_state state, const char *why) CF_IMAGE_LOCKED;
 
 /*
  * May a new miss be fetched? 0, -ESTALE (changed), -EIO (no source, or misses fail at once; one a
