@@ -28,9 +28,9 @@
 #define CONNECT_MS_MAX 10000
 #define REDIRECTS_MAX  10
 /* A server that moved is found where it is now, without a name server asked for each connection. */
-#define DNS_CACHE_S    1L
-#define DRAIN_NS       CF_NS_PER_S
-#define DISCARD_MAX    65536u
+#define DNS_CACHE_S 1L
+#define DRAIN_NS    CF_NS_PER_S
+#define DISCARD_MAX 65536u
 
 static void judge(struct http_transfer *t)
 {
