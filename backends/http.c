@@ -9,9 +9,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/backends_internal.h"
+#include "backends/http_auth.h"
 #include "backends/http_loop.h"
 #include "backends/http_probe.h"
 #include "backends/http_url.h"
@@ -88,13 +88,6 @@ static void init_curl(void)
 	curl_is_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static int check_cacert(const char *cacert, struct cf_error *err)
-{
-	if (cacert && access(cacert, R_OK) < 0)
-		return cf_error_errno(err, -errno, "the CA certificates %s cannot be read", cacert);
-	return 0;
-}
-
 int http_source_open(const char *url, const struct source_options *opts, struct source **ret,
                      struct cf_error *err)
 {
@@ -103,6 +96,7 @@ int http_source_open(const char *url, const struct source_options *opts, struct 
 	        .max_connections = opts->max_connections,
 	        .stall_ms = opts->stall_ms,
 	};
+	struct http_auth *auth = NULL;
 	struct http_url *parsed = NULL;
 	struct http_source *http;
 	int r;
@@ -111,23 +105,27 @@ int http_source_open(const char *url, const struct source_options *opts, struct 
 	if (curl_is_ready != CURLE_OK)
 		return cf_error_set(err, -EIO, "libcurl cannot be initialised: %s",
 		                    curl_easy_strerror(curl_is_ready));
-	r = check_cacert(opts->cacert, err);
-	if (r == 0)
-		r = http_url_parse(url, &parsed, err);
+	r = http_url_parse(url, &parsed, err);
 	if (r < 0)
 		return r;
 	assert(parsed);
+	r = http_auth_open(opts, parsed, &auth, err);
+	if (r < 0) {
+		http_url_unref(parsed);
+		return r;
+	}
 	http = calloc(1, sizeof(*http));
 	if (http)
 		http->source = (struct source){.ops = &http_ops, .shown = strdup(parsed->shown)};
 	if (!http || !http->source.shown)
 		r = cf_error_errno(err, -ENOMEM, "the source cannot be opened");
 	else
-		r = http_loop_open(parsed, opts->cacert, &limits, &http->loop, err);
+		r = http_loop_open(parsed, auth, opts->cacert, &limits, &http->loop, err);
 	if (r < 0) {
 		if (http)
 			free(http->source.shown);
 		free(http);
+		http_auth_free(auth);
 		http_url_unref(parsed);
 		return r;
 	}

@@ -55,6 +55,10 @@ void http_failure_outcome(CURL *easy, CURLcode code, const char *detail,
 		what = "the file of CA certificates cannot be used";
 		meaning = -EIO;
 		break;
+	case CURLE_SSL_CERTPROBLEM:
+		what = "the client certificate cannot be used";
+		meaning = -EIO;
+		break;
 	case CURLE_SSL_CONNECT_ERROR:
 		what = "no TLS connection to the server comes about";
 		meaning = -EIO;

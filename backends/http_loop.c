@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/http_auth.h"
 #include "backends/http_pump.h"
 #include "backends/http_transfer.h"
 #include "core/base/clock.h"
@@ -499,6 +500,7 @@ static void destroy(struct http_loop *loop)
 	curl_slist_free_all(loop->session.conditions);
 	http_url_unref(loop->session.remembered);
 	http_url_unref(loop->session.original);
+	http_auth_free(loop->session.auth);
 	free(loop->session.cacert);
 	cf_mutex_fini(&loop->lock);
 	free(loop);
@@ -541,8 +543,8 @@ static struct http_loop *new_loop(const char *cacert)
 	return loop;
 }
 
-int http_loop_open(struct http_url *url, const char *cacert, const struct source_limits *limits,
-                   struct http_loop **ret, struct cf_error *err)
+int http_loop_open(struct http_url *url, struct http_auth *auth, const char *cacert,
+                   const struct source_limits *limits, struct http_loop **ret, struct cf_error *err)
 {
 	struct http_loop *loop = new_loop(cacert);
 	int r = loop ? http_pump_init(&loop->pump, on_ended, loop) : -ENOMEM;
@@ -550,6 +552,7 @@ int http_loop_open(struct http_url *url, const char *cacert, const struct source
 	if (r < 0)
 		goto free_loop;
 	loop->session.original = url;
+	loop->session.auth = auth;
 	apply_limits(loop, limits);
 	r = start_thread(loop);
 	if (r < 0)

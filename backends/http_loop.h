@@ -11,12 +11,14 @@
 #include "backends/http_url.h"
 #include "core/engine/source.h"
 
+struct http_auth;
 struct http_loop;
 struct http_probe;
 
-/* @url: the reference is taken over on success. @cacert: copied, NULL: the system's. */
-int http_loop_open(struct http_url *url, const char *cacert, const struct source_limits *limits,
-                   struct http_loop **ret, struct cf_error *err);
+/* @url, @auth: taken over on success. @cacert: copied, NULL: the system's. */
+int http_loop_open(struct http_url *url, struct http_auth *auth, const char *cacert,
+                   const struct source_limits *limits, struct http_loop **ret,
+                   struct cf_error *err);
 
 /* Ends what is left with SOURCE_CANCELLED, also what sinks submit meanwhile; then the thread. */
 void http_loop_close(struct http_loop *loop);

@@ -2,9 +2,11 @@
  * Invariants:
  * 1. No byte is delivered before the reply's header section was judged OK.
  * 2. Never more bytes are delivered than the request has left, whatever the server sends.
- * 3. Credentials go to the origin of the user's own URL only.
+ * 3. Login, headers and certificate go to the origin of the user's own URL only.
  * 4. A URL is remembered only after a reply from it was judged OK, and forgotten when one
  *    is not: the next attempt asks the original.
+ * 5. A request is asked again at once, twice at most: from the original after the remembered URL
+ *    refused, and with a login that was renewed meanwhile.
  */
 #include "backends/http_transfer.h"
 
@@ -14,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/http_auth.h"
+#include "backends/http_credentials.h"
 #include "backends/http_failure.h"
 #include "backends/http_probe.h"
 #include "core/base/clock.h"
@@ -112,7 +116,6 @@ static void set_constants(struct http_transfer *t, CURLcode *rc)
 	        {CURLOPT_TCP_KEEPALIVE, 1},
 	        {CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S},
 	        {CURLOPT_HTTP_VERSION, HTTP_VERSION_OF_DATA},
-	        {CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC},
 	        {CURLOPT_NOPROGRESS, 1},
 	};
 
@@ -159,6 +162,8 @@ struct http_transfer *http_transfer_new(struct http_session *session)
 		rc = CURLE_OUT_OF_MEMORY;
 	set_constants(t, &rc);
 	set_callbacks(t, &rc);
+	if (rc == CURLE_OK)
+		rc = http_auth_prepare(session->auth, t->easy);
 	if (rc != CURLE_OK) {
 		http_transfer_free(t);
 		return NULL;
@@ -171,6 +176,7 @@ void http_transfer_free(struct http_transfer *t)
 	if (!t)
 		return;
 	curl_easy_cleanup(t->easy);
+	http_credentials_wipe_headers(t->headers);
 	http_url_unref(t->at);
 	free(t);
 }
@@ -194,6 +200,40 @@ struct curl_slist *http_transfer_conditions(const struct source_identity *identi
 	return list;
 }
 
+static CURLcode append_headers(struct http_transfer *t, const struct curl_slist *more)
+{
+	for (; more; more = more->next) {
+		struct curl_slist *grown = curl_slist_append(t->headers, more->data);
+
+		if (!grown)
+			return CURLE_OUT_OF_MEMORY;
+		t->headers = grown;
+	}
+	return CURLE_OK;
+}
+
+/* curl reads the list during the transfer: with headers that may be renewed it is one of our own.
+ */
+static CURLcode set_headers(struct http_transfer *t, bool own)
+{
+	const struct http_session *session = t->session;
+	const struct curl_slist *login = own ? http_auth_headers(session->auth) : NULL;
+	struct curl_slist *conditions = t->job->probe ? NULL : session->conditions;
+	CURLcode rc = CURLE_OK;
+
+	http_credentials_wipe_headers(t->headers);
+	t->headers = NULL;
+	t->auth_generation = http_auth_generation(session->auth);
+	if (!login)
+		return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, conditions);
+	rc = append_headers(t, conditions);
+	if (rc == CURLE_OK)
+		rc = append_headers(t, login);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+	return rc;
+}
+
 /* Sets the options that differ from hop to hop. */
 static CURLcode set_hop(struct http_transfer *t)
 {
@@ -212,14 +252,9 @@ static CURLcode set_hop(struct http_transfer *t)
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(t->easy, CURLOPT_RANGE, range);
 	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER,
-		                      t->job->probe ? NULL : session->conditions);
+		rc = set_headers(t, own);
 	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(t->easy, CURLOPT_USERNAME,
-		                      own ? session->original->user : NULL);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(t->easy, CURLOPT_PASSWORD,
-		                      own ? session->original->password : NULL);
+		rc = http_auth_apply(session->auth, t->easy, own);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT,
 		                      req->fresh_connection ? 1L : 0L);
@@ -264,6 +299,7 @@ int http_transfer_prepare(struct http_transfer *t, struct http_job *job, uint64_
 	job->transfer = t;
 	t->redirects = 0;
 	t->from_remembered = remembered;
+	t->renewed = false;
 	r = begin_hop(t, remembered ? session->remembered : session->original, now_ns);
 	if (r < 0)
 		become_idle(t);
@@ -317,6 +353,27 @@ static bool ask_original(struct http_transfer *t, uint64_t now_ns)
 	t->from_remembered = false;
 	t->redirects = 0;
 	return begin_hop(t, t->session->original, now_ns) == 0;
+}
+
+/* Asks once more when the login that was refused is an old one. */
+static bool renew_login(struct http_transfer *t, uint64_t now_ns, struct source_outcome *outcome)
+{
+	struct http_session *session = t->session;
+	struct cf_error why = {0};
+	int r;
+
+	if (t->renewed || (t->reply.status != 401 && t->reply.status != 403) ||
+	    !http_url_same_origin(t->at, session->original))
+		return false;
+	r = http_auth_reload(session->auth, &why);
+	if (r < 0)
+		(void)http_reply_outcome(outcome, SOURCE_DENIED, outcome->error.code, "%.*s; %s",
+		                         (int)(CF_ERROR_TEXT_MAX / 2), outcome->error.text,
+		                         why.text);
+	if (t->auth_generation == http_auth_generation(session->auth))
+		return false;
+	t->renewed = true;
+	return ask_original(t, now_ns);
 }
 
 static void stalled_outcome(const struct http_transfer *t, struct source_outcome *outcome)
@@ -382,6 +439,8 @@ bool http_transfer_finish(struct http_transfer *t, CURLcode code, bool stalled, 
 	else if (t->from_remembered)
 		forget(t->session);
 	if (outcome->result == SOURCE_DENIED && t->from_remembered && ask_original(t, now_ns))
+		return true;
+	if (outcome->result == SOURCE_DENIED && renew_login(t, now_ns, outcome))
 		return true;
 	become_idle(t);
 	return false;

@@ -19,6 +19,7 @@
 #include "backends/http_url.h"
 #include "backends/job.h"
 
+struct http_auth;
 struct http_probe;
 struct http_transfer;
 
@@ -42,6 +43,7 @@ struct http_session {
 	struct http_url *remembered;     /* owned reference; where it led to; NULL: nowhere yet */
 	struct source_identity identity; /* pinned; size 0: not yet */
 	struct curl_slist *conditions;   /* owned; the header that carries the pinned validator */
+	struct http_auth *auth;          /* owned */
 	char *cacert;                    /* owned; NULL: the system's */
 	uint64_t stall_ms;
 };
@@ -56,8 +58,11 @@ struct http_transfer {
 	struct http_url *at; /* owned reference; asked now */
 	unsigned int redirects;
 	bool from_remembered; /* the first URL asked was the remembered one */
+	bool renewed;         /* it was denied, and asked again with another login */
 
 	/* Of the hop: */
+	unsigned int auth_generation; /* of the login that was sent */
+	struct curl_slist *headers;   /* owned; conditions and headers of the login; NULL: none */
 	struct http_reply reply;
 	bool judged;
 	struct source_outcome verdict; /* of the header section, once judged */

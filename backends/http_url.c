@@ -152,6 +152,64 @@ int http_url_parse(const char *text, struct http_url **ret, struct cf_error *err
 	return 0;
 }
 
+static CURLUcode check_proxy_scheme(CURLU *u)
+{
+	static const char *const schemes[] = {"http",    "https",  "socks4",
+	                                      "socks4a", "socks5", "socks5h"};
+	CURLUcode rc;
+	CF_AUTO_FREE char *scheme = part_of(u, CURLUPART_SCHEME, 0, &rc);
+
+	if (rc != CURLUE_OK)
+		return rc;
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (strcmp(scheme, schemes[i]) == 0)
+			return CURLUE_OK;
+	return CURLUE_UNSUPPORTED_SCHEME;
+}
+
+static CURLUcode build_proxy(CURLU *u, const char *text, struct http_url *url)
+{
+	CURLUcode rc = u ? CURLUE_OK : CURLUE_OUT_OF_MEMORY;
+
+	if (rc == CURLUE_OK && strstr(text, "://"))
+		rc = curl_url_set(u, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+	else if (rc == CURLUE_OK)
+		rc = curl_url_set(u, CURLUPART_URL, text, CURLU_GUESS_SCHEME);
+	if (rc == CURLUE_OK)
+		rc = check_proxy_scheme(u);
+	if (rc == CURLUE_OK)
+		rc = take_userinfo(u, url);
+	if (rc == CURLUE_OK)
+		url->text = part_of(u, CURLUPART_URL, 0, &rc);
+	return rc;
+}
+
+int http_url_parse_proxy(const char *text, struct http_url **ret, struct cf_error *err)
+{
+	struct http_url *url = calloc(1, sizeof(*url));
+	CURLU *u = curl_url();
+	CURLUcode rc = CURLUE_OUT_OF_MEMORY;
+
+	if (url) {
+		url->refs = 1;
+		rc = build_proxy(u, text, url);
+	}
+	curl_url_cleanup(u);
+	if (rc == CURLUE_OK) {
+		*ret = url;
+		return 0;
+	}
+	http_url_unref(url);
+	if (rc == CURLUE_OUT_OF_MEMORY)
+		return cf_error_errno(err, -ENOMEM, "the proxy");
+	if (rc == CURLUE_UNSUPPORTED_SCHEME)
+		return cf_error_set(err, -EINVAL,
+		                    "the proxy's URL has another scheme than http, https, socks4, "
+		                    "socks4a, socks5 and socks5h");
+	return cf_error_set(err, -EINVAL, "the proxy's URL is malformed: %s",
+	                    curl_url_strerror(rc));
+}
+
 int http_url_redirect(const struct http_url *base, const char *location, struct http_url **ret,
                       struct cf_error *err)
 {

@@ -32,6 +32,12 @@ int http_url_parse(const char *text, struct http_url **ret, struct cf_error *err
 int http_url_redirect(const struct http_url *base, const char *location, struct http_url **ret,
                       struct cf_error *err);
 
+/*
+ * The URL of a proxy: http, https, socks4, socks4a, socks5 or socks5h; http without a scheme. Only
+ * text, user and password are set. -EINVAL; the sentence shows no part of @text.
+ */
+int http_url_parse_proxy(const char *text, struct http_url **ret, struct cf_error *err);
+
 struct http_url *http_url_ref(struct http_url *url);
 /* NULL is allowed. */
 void http_url_unref(struct http_url *url);

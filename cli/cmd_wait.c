@@ -79,6 +79,12 @@ static void tell_obstacle(struct waiter *w, const struct control_status *status)
 		             obstacle);
 }
 
+/* The image is still being read for its digest. */
+static bool is_digest_due(const struct control_status *status)
+{
+	return status->digest_expected && strcmp(status->digest, "unverified") == 0;
+}
+
 /* True: it is decided, *ret_status and (unless done) a sentence say how. */
 static bool decide(struct waiter *w, const struct control_status *status,
                    enum exit_status *ret_status)
@@ -87,6 +93,8 @@ static bool decide(struct waiter *w, const struct control_status *status,
 
 	if (strcmp(status->mode, "fail") == 0)
 		sentence = "has failed";
+	else if (control_status_is_complete(status) && is_digest_due(status))
+		return false;
 	else if (control_status_is_complete(status))
 		sentence = strcmp(status->digest, "mismatch") == 0
 		                   ? "is complete, but its digest is not the expected one"
@@ -256,8 +264,10 @@ const struct command command_wait = {
         .name = "wait",
         .usage = "[TARGET] [--timeout TIME] [--exit] [--json]",
         .summary = "Wait until a clone is complete, or has ended",
-        .help = "Exit status 0: all of the image is in the destination and recorded there. "
+        .help = "Exit status 0: all of the image is in the destination and recorded there, "
+                "and if\nsha256= was given, its digest was looked at. "
                 "1: it will\nnot be (failed, read-only after a failure, source changed, ended), "
+                "it is\nnot the expected one (digest), "
                 "or the time is up.\nA paused clone is waited for.\n"
                 "  --timeout TIME  give up after TIME\n"
                 "  --exit          wait until no process holds the clone's lock\n",

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backends/registry.h"
+#include "core/base/cleanup.h"
 #include "core/base/log.h"
 #include "core/metadata/metadata.h"
 #include "daemon/history.h"
@@ -34,6 +36,12 @@ static int open_source(struct clone *clone, const struct options *options, struc
 {
 	const struct source_options source_options = {
 	        .cacert = options->cacert,
+	        .user_file = options->user_file,
+	        .netrc = options->netrc,
+	        .header_file = options->header_file,
+	        .cert = options->cert,
+	        .key = options->key,
+	        .proxy = options->proxy,
 	        .max_connections = clone->settings.max_connections,
 	        .stall_ms = image_stall_ms(clone->settings.timeout_ms),
 	};
@@ -65,7 +73,8 @@ static void warn_about_size(struct clone *clone, uint64_t size)
 }
 
 /* What matters as long as the source is needed, at each mount. */
-static void warn_about_identity(struct clone *clone, const struct source_probe *probe)
+static void warn_about_identity(struct clone *clone, const struct options *options,
+                                const struct source_probe *probe)
 {
 	const char *shown = clone->name->shown;
 
@@ -74,7 +83,7 @@ static void warn_about_identity(struct clone *clone, const struct source_probe *
 		             "%s is a block device: if its contents change, only another size "
 		             "will show it",
 		             shown);
-	else if (probe->weak_validators)
+	else if (probe->weak_validators && !options->identity_is_size)
 		warnings_say(&clone->warnings,
 		             "%s has no strong ETag and no old Last-Modified: a change of its "
 		             "contents may go unnoticed",
@@ -105,7 +114,7 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	if (r == 0) {
 		warn_about_contents(clone, options, &probe);
 		warn_about_size(clone, probe.identity.size);
-		warn_about_identity(clone, &probe);
+		warn_about_identity(clone, options, &probe);
 		keep_head(clone, &probe);
 	}
 	free(probe.head);
@@ -113,19 +122,37 @@ static int create(struct clone *clone, const struct options *options, struct cf_
 	return r;
 }
 
+/* Is what the probe found the version that is pinned? -ESTALE, -EINVAL: it is not shown to be. */
+static int check_version(const struct clone *clone, const struct options *options,
+                         const struct source_identity *found, struct cf_error *err)
+{
+	const struct clone_config *config = state_config(clone->state);
+	const struct source_identity only_size = {.size = found->size};
+
+	if (options->identity_is_size)
+		return clone_config_check_source(config, &only_size, err);
+	if (state_is_elsewhere(clone->state))
+		return clone_config_check_moved(config, found, err);
+	return clone_config_check_source(config, found, err);
+}
+
 /* The middle column of the table. */
 static int judge_probe(struct clone *clone, const struct options *options, int probed,
                        const struct source_probe *probe, struct cf_error *err)
 {
-	const struct clone_config *config = state_config(clone->state);
 	struct cf_error why = {0};
 	int r = probed;
 
 	if (probed == 0)
-		r = clone_config_check_source(config, &probe->identity, &why);
+		r = check_version(clone, options, &probe->identity, &why);
 	else
 		why = *err;
 	clone->finding = why;
+	/* What cannot be looked at cannot be shown to be the same. */
+	if (r < 0 && state_is_elsewhere(clone->state)) {
+		*err = why;
+		return r;
+	}
 	switch (r) {
 	case 0:
 		clone->source_state = SOURCE_STATE_OK;
@@ -150,16 +177,42 @@ static int judge_probe(struct clone *clone, const struct options *options, int p
 	return r;
 }
 
+static int relocate(struct clone *clone, const struct options *options,
+                    const struct source_identity *found, struct cf_error *err)
+{
+	const struct clone_config *config = state_config(clone->state);
+	CF_AUTO_FREE char *before = strdup(config->source_url);
+	int r = 0;
+
+	if (!before)
+		return cf_error_set(err, -ENOMEM, "out of memory");
+	if (!options->fake)
+		r = state_relocate(clone->state, options->identity_is_size ? found : NULL, err);
+	if (r == 0)
+		warnings_say(&clone->warnings, "the source was %s and is %s from now on", before,
+		             clone->name->shown);
+	return r;
+}
+
+/* It was only asked where the clone's source is now. */
+static void do_without_source(struct clone *clone)
+{
+	clone->source->ops->close(clone->source);
+	clone->source = NULL;
+	clone->source_state = SOURCE_STATE_UNUSED;
+}
+
 static int resume(struct clone *clone, const struct options *options, struct cf_error *err)
 {
 	struct source_probe probe = {.head = NULL};
-	bool has_head;
+	bool has_head, done;
 	int r;
 
 	r = state_open(clone->state, err);
 	if (r < 0)
 		return r;
-	if (metadata_is_hydration_done(state_metadata(clone->state))) {
+	done = metadata_is_hydration_done(state_metadata(clone->state));
+	if (done && !state_is_elsewhere(clone->state)) {
 		clone->source_state = SOURCE_STATE_UNUSED;
 		warn_about_size(clone, state_config(clone->state)->source.size);
 		return 0;
@@ -173,10 +226,14 @@ static int resume(struct clone *clone, const struct options *options, struct cf_
 	if (r == -EINTR)
 		return r;
 	r = judge_probe(clone, options, r, &probe, err);
+	if (r == 0 && state_is_elsewhere(clone->state))
+		r = relocate(clone, options, &probe.identity, err);
+	if (r == 0 && done)
+		do_without_source(clone);
 	if (r == 0)
 		warn_about_size(clone, state_config(clone->state)->source.size);
 	if (r == 0 && clone->source_state == SOURCE_STATE_OK) {
-		warn_about_identity(clone, &probe);
+		warn_about_identity(clone, options, &probe);
 		if (!has_head)
 			keep_head(clone, &probe);
 	}
@@ -196,6 +253,7 @@ int clone_open(const struct options *options, const char *mountpoint, struct clo
 	        .metadata = options->metadata,
 	        .region_size = options->region_size,
 	        .overwrite_dest = options->overwrite_dest,
+	        .relocate = options->relocate,
 	};
 	const struct clone_config *config;
 	int r;
@@ -235,6 +293,14 @@ static void open_journal(struct clone *clone, const struct options *options)
 	history_source(clone->journal, clone->source_state, clone->finding.text);
 }
 
+static void pin(struct clone *clone, const struct options *options)
+{
+	const struct source_identity *pinned = &state_config(clone->state)->source;
+	const struct source_identity only_size = {.size = pinned->size};
+
+	clone->source->ops->pin(clone->source, options->identity_is_size ? &only_size : pinned);
+}
+
 int clone_start(struct clone *clone, const struct options *options,
                 const struct image_callbacks *callbacks, void *user, struct cf_error *err)
 {
@@ -251,6 +317,8 @@ int clone_start(struct clone *clone, const struct options *options,
 	        .read_only = options->read_only,
 	        .no_discard_passdown = options->no_discard_passdown,
 	        .modified = state_is_modified(clone->state),
+	        .head = clone->head,
+	        .head_length = clone->head_length,
 	        .callbacks = *callbacks,
 	        .callbacks_user = user,
 	};
@@ -259,12 +327,10 @@ int clone_start(struct clone *clone, const struct options *options,
 	open_journal(clone, options);
 	clone_image_settings(&clone->settings, &params.settings);
 	if (clone->source)
-		clone->source->ops->pin(clone->source, &config->source);
+		pin(clone, options);
 	r = image_open(&params, &clone->image, err);
 	if (r < 0)
 		return r;
-	if (clone->head_length)
-		image_offer_head(clone->image, clone->head, clone->head_length);
 	free(clone->head);
 	clone->head = NULL;
 	clone->head_length = 0;
@@ -293,6 +359,8 @@ int clone_close(struct clone *clone, const char *reason, struct cf_error *err)
 	if (clone->source)
 		clone->source->ops->close(clone->source);
 	close_journal(clone, reason, r, &why);
+	if (clone->state && !clone->shown)
+		state_forget_new(clone->state);
 	state_release(clone->state);
 	source_name_free(clone->name);
 	warnings_fini(&clone->warnings);

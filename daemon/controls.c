@@ -1,11 +1,13 @@
 #include "daemon/controls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/digest.h"
 #include "daemon/history.h"
 
 static void get_settings(void *user, struct settings *ret_settings)
@@ -22,15 +24,22 @@ static int set_settings(void *user, const struct settings *old, const struct set
 {
 	struct daemon *d = user;
 	struct image_settings image_settings;
+	bool closing;
 
-	(void)err;
 	clone_image_settings(settings, &image_settings);
 	cf_lock(&d->lock);
-	d->settings = *settings;
+	closing = d->closing;
+	if (!closing) {
+		d->settings = *settings;
+		image_configure(d->clone.image, &image_settings);
+	}
 	cf_unlock(&d->lock);
+	if (closing)
+		return cf_error_set(err, -EBUSY,
+		                    "clone '%s' is being closed: its settings stay as they are",
+		                    state_name(d->clone.state));
 	log_set_level(settings->log_level);
 	history_settings(d->clone.journal, old, settings);
-	image_configure(d->clone.image, &image_settings);
 	return 0;
 }
 
@@ -49,7 +58,7 @@ static void fill_strings(struct daemon *d, const struct image_status *image,
 	status->mode = image_mode_name(image->mode);
 	status->hydration = image_hydration_name(image->hydration);
 	status->source_state = image_source_state_name(image->source_state);
-	status->digest = "unverified";
+	status->digest = digest_state_name(digest_get(d->digest, image->modified));
 	status->version = CLONEFS_VERSION;
 	(void)snprintf(status->reason, sizeof(status->reason), "%s", image->reason);
 }
@@ -81,6 +90,7 @@ static void get_status(void *user, struct control_status *ret_status)
 	status->api_version = CONTROL_API_VERSION;
 	status->read_only = d->options->read_only;
 	status->modified = image.modified;
+	status->digest_expected = d->options->sha256 != NULL;
 	status->no_hydration = image.paused;
 	status->no_discard_passdown = d->options->no_discard_passdown;
 	get_settings(d, &status->settings);

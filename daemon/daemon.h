@@ -6,6 +6,7 @@
 #define CLONEFS_DAEMON_DAEMON_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,8 +18,10 @@
 #include "daemon/options.h"
 
 struct control_server;
+struct digest;
 struct fuse_loop;
 struct pending_table;
+struct stop_guard;
 struct watcher;
 
 struct daemon {
@@ -30,13 +33,16 @@ struct daemon {
 	struct fuse_file file;
 	struct pending_table *pending;
 	struct watcher *watcher;
+	_Atomic(struct digest *) digest; /* NULL: nothing is expected, or not yet made */
 	struct control_server *control;
+	struct stop_guard *guard;         /* from the end of serving on */
 	_Atomic(struct fuse_loop *) loop; /* set once; the committer may ask before it is */
 	dev_t device;                     /* of the mount; 0: not mounted yet */
 	uint64_t started_ns;              /* monotonic */
 
-	struct cf_mutex lock; /* protects: settings */
+	struct cf_mutex lock; /* protects: settings, closing, and their way into the image */
 	struct settings settings;
+	bool closing; /* settings are what the end needs them to be */
 };
 
 #endif

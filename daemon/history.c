@@ -84,6 +84,14 @@ void history_event(struct journal *journal, const struct image_event *event)
 	}
 }
 
+void history_digest(struct journal *journal, enum digest_state state, const char *sentence)
+{
+	char text[JOURNAL_TEXT_MAX];
+
+	(void)snprintf(text, sizeof(text), "%s: %s", digest_state_name(state), sentence);
+	journal_event(journal, JOURNAL_DIGEST, 0, text);
+}
+
 void history_settings(struct journal *journal, const struct settings *old,
                       const struct settings *settings)
 {

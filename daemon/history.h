@@ -8,6 +8,7 @@
 #include "core/control/settings.h"
 #include "core/engine/image.h"
 #include "core/journal/journal.h"
+#include "daemon/digest.h"
 
 /*
  * Opens STATE/journal.db of the clone @name in @state_dir; @source is shown, without secrets.
@@ -19,6 +20,9 @@ struct journal *history_open(const char *state_dir, const char *name, const char
 void history_source(struct journal *journal, enum image_source_state state, const char *why);
 
 void history_event(struct journal *journal, const struct image_event *event);
+
+/* What became of the image's digest, and the sentence that goes with it. */
+void history_digest(struct journal *journal, enum digest_state state, const char *sentence);
 
 /* One row for each setting that differs. */
 void history_settings(struct journal *journal, const struct settings *old,

@@ -21,6 +21,7 @@
 #include "daemon/controls.h"
 #include "daemon/daemon.h"
 #include "daemon/daemonize.h"
+#include "daemon/digest.h"
 #include "daemon/events.h"
 #include "daemon/fuse_loop.h"
 #include "daemon/hardening.h"
@@ -29,6 +30,7 @@
 #include "daemon/pending.h"
 #include "daemon/serve.h"
 #include "daemon/signals.h"
+#include "daemon/stop_guard.h"
 #include "daemon/watcher.h"
 
 #define EXIT_FAILED 1
@@ -40,6 +42,8 @@ static void on_event(void *user, const struct image_event *event)
 
 	events_handle(state_name(d->clone.state), event);
 	history_event(d->clone.journal, event);
+	if (event->kind == IMAGE_EVENT_MILESTONE && event->value >= 100)
+		digest_begin(d->digest);
 }
 
 static void on_invalidate(void *user)
@@ -119,6 +123,57 @@ static int start_watching(struct daemon *d, struct cf_error *err)
 	if (!d->pending)
 		return cf_error_set(err, -ENOMEM, "out of memory");
 	return watcher_start(d->pending, on_tick, d, &d->watcher, err);
+}
+
+static bool is_modified(void *user)
+{
+	struct daemon *d = user;
+
+	return state_is_modified(d->clone.state);
+}
+
+static void on_digest(void *user, enum digest_state state, const char *sentence)
+{
+	struct daemon *d = user;
+	const char *name = state_name(d->clone.state);
+
+	if (state == DIGEST_MISMATCH)
+		log_error("%s: %s", name, sentence);
+	else
+		log_notice("%s: %s", name, sentence);
+	history_digest(d->clone.journal, state, sentence);
+	if (state != DIGEST_MISMATCH || !d->options->mismatch_fails)
+		return;
+	image_fail(d->clone.image, sentence);
+	on_invalidate(d);
+}
+
+/* What was complete before, or has become it before there was somebody to tell, is looked at now.
+ */
+static int start_digest(struct daemon *d, struct cf_error *err)
+{
+	const struct digest_params params = {
+	        .expected = d->options->sha256,
+	        .io = state_destination(d->clone.state),
+	        .size = state_config(d->clone.state)->source.size,
+	        .is_modified = is_modified,
+	        .known = on_digest,
+	        .user = d,
+	};
+	struct image_status status;
+	struct digest *digest;
+	int r;
+
+	if (!params.expected)
+		return 0;
+	r = digest_new(&params, &digest, err);
+	if (r < 0)
+		return r;
+	atomic_store(&d->digest, digest);
+	image_get_status(d->clone.image, &status);
+	if (status.regions_committed == status.regions_total)
+		digest_begin(digest);
+	return 0;
 }
 
 static int start_mount(struct daemon *d, struct cf_error *err)
@@ -214,7 +269,8 @@ static int start(struct daemon *d, int signal_fd, struct cf_error *err)
 	r = start_control(d, err);
 	if (r < 0)
 		return r;
-	return look_at_mount(d, err);
+	r = look_at_mount(d, err);
+	return r < 0 ? r : start_digest(d, err);
 }
 
 struct flush_wait {
@@ -273,6 +329,7 @@ static int stop(struct daemon *d, const char *reason, struct cf_error *err)
 
 	if (d->clone.state)
 		state_set_closing(d->clone.state);
+	digest_stop(d->digest);
 	if (d->device) {
 		image_stop_background(d->clone.image);
 		commit(d->clone.image);
@@ -280,6 +337,7 @@ static int stop(struct daemon *d, const char *reason, struct cf_error *err)
 	control_server_stop(d->control);
 	stop_serving(d);
 	r = clone_close(&d->clone, reason, err);
+	digest_free(d->digest);
 	fuse_loop_close(d->loop);
 	pending_table_free(d->pending);
 	mount_place_fini(&d->place);
@@ -314,6 +372,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 	cf_mutex_init(&d.lock);
 	r = start(&d, signal_fd, err);
 	ready = r == 0 && !options->fake;
+	d.clone.shown = ready;
 	if (ready) {
 		become_ready(&d, daemonize);
 		reason = serve_until_end(&d, signal_fd);
@@ -321,6 +380,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 		(void)cf_error_set(&failed_start, r, "failed start: %s", err->text);
 	}
 	stopped = stop(&d, reason, &stop_err);
+	stop_guard_free(d.guard);
 	if (ready && stopped < 0) {
 		log_error("the last commit failed: %s", stop_err.text);
 		r = cf_error_set(err, stopped, "%s", stop_err.text);
@@ -337,6 +397,7 @@ static int hide_source(const struct options *options, int argc, char *argv[], st
 	if (r < 0)
 		return r;
 	argv_hide(argc, argv, options->source, name->shown);
+	argv_hide_proxy(argc, argv);
 	source_name_free(name);
 	return 0;
 }

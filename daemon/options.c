@@ -4,6 +4,7 @@
  */
 #include "daemon/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "core/base/units.h"
 #include "core/state/names.h"
 #include "core/state/paths.h"
+#include "core/state/sha256.h"
 #include "core/state/url.h"
 #include "daemon/option_string.h"
 
@@ -67,6 +69,30 @@ static int store_path(struct options *o, const struct option_spec *spec, const c
 	return replace_string(o, spec->offset, path, err);
 }
 
+static int store_optional_path(struct options *o, const struct option_spec *spec, const char *value,
+                               struct cf_error *err)
+{
+	return value ? store_path(o, spec, value, err)
+	             : replace_string(o, spec->offset, strdup(""), err);
+}
+
+/* May hold secrets: no sentence shows it. */
+static int store_text(struct options *o, const struct option_spec *spec, const char *value,
+                      struct cf_error *err)
+{
+	return replace_string(o, spec->offset, strdup(value), err);
+}
+
+static int store_identity(struct options *o, const struct option_spec *spec, const char *value,
+                          struct cf_error *err)
+{
+	o->identity_is_size = strcmp(value, "size") == 0;
+	if (o->identity_is_size || strcmp(value, "strict") == 0)
+		return 0;
+	return cf_error_set(err, -EINVAL, "option %s: expected strict or size, found '%s'",
+	                    spec->name, value);
+}
+
 static int store_name(struct options *o, const struct option_spec *spec, const char *value,
                       struct cf_error *err)
 {
@@ -88,6 +114,31 @@ static int store_region_size(struct options *o, const struct option_spec *spec, 
 		                    "option %s: expected a power of two from 4K to 1G, found '%s'",
 		                    spec->name, value);
 	o->region_size = size;
+	return 0;
+}
+
+static int store_sha256(struct options *o, const struct option_spec *spec, const char *value,
+                        struct cf_error *err)
+{
+	char *hex;
+
+	if (strlen(value) != SHA256_HEX_LENGTH ||
+	    strspn(value, "0123456789abcdefABCDEF") != SHA256_HEX_LENGTH)
+		return cf_error_set(err, -EINVAL, "option %s: expected %d hex digits, found '%s'",
+		                    spec->name, SHA256_HEX_LENGTH, value);
+	hex = strdup(value);
+	for (char *c = hex; c && *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return replace_string(o, offsetof(struct options, sha256), hex, err);
+}
+
+static int store_on_mismatch(struct options *o, const struct option_spec *spec, const char *value,
+                             struct cf_error *err)
+{
+	if (strcmp(value, "report") != 0 && strcmp(value, "fail") != 0)
+		return cf_error_set(err, -EINVAL, "option %s: expected report or fail, found '%s'",
+		                    spec->name, value);
+	o->mismatch_fails = strcmp(value, "fail") == 0;
 	return 0;
 }
 
@@ -178,6 +229,14 @@ static const struct option_spec option_specs[] = {
         {"dest", VALUE_NEEDED, store_path, FIELD(dest)},
         {"metadata", VALUE_NEEDED, store_path, FIELD(metadata)},
         {"cacert", VALUE_NEEDED, store_path, FIELD(cacert)},
+        {"user_file", VALUE_NEEDED, store_path, FIELD(user_file)},
+        {"netrc", VALUE_OPTIONAL, store_optional_path, FIELD(netrc)},
+        {"header_file", VALUE_NEEDED, store_path, FIELD(header_file)},
+        {"cert", VALUE_NEEDED, store_path, FIELD(cert)},
+        {"key", VALUE_NEEDED, store_path, FIELD(key)},
+        {"proxy", VALUE_NEEDED, store_text, FIELD(proxy)},
+        {"identity", VALUE_NEEDED, store_identity, 0},
+        {"relocate", VALUE_NONE, store_flag, FIELD(relocate)},
         {"region_size", VALUE_NEEDED, store_region_size, 0},
         {"no_hydration", VALUE_NONE, store_flag, FIELD(no_hydration)},
         {"no_discard_passdown", VALUE_NONE, store_flag, FIELD(no_discard_passdown)},
@@ -185,6 +244,8 @@ static const struct option_spec option_specs[] = {
         {"offline", VALUE_NONE, store_flag, FIELD(offline)},
         {"overwrite_dest", VALUE_NONE, store_flag, FIELD(overwrite_dest)},
         {"raw", VALUE_NONE, store_flag, FIELD(raw)},
+        {"sha256", VALUE_NEEDED, store_sha256, 0},
+        {"on_mismatch", VALUE_NEEDED, store_on_mismatch, 0},
         {"uid", VALUE_NEEDED, store_uid, 0},
         {"gid", VALUE_NEEDED, store_gid, 0},
         {"mode", VALUE_NEEDED, store_mode, 0},
@@ -388,6 +449,17 @@ static int store_letters(struct options *o, int argc, char *const argv[], struct
 	return r;
 }
 
+static int check_combinations(const struct options *o, struct cf_error *err)
+{
+	if (o->relocate && !o->name && !o->state_dir)
+		return cf_error_set(err, -EINVAL,
+		                    "option relocate: which clone is meant? The new URL does not "
+		                    "say: give name= or state_dir= too");
+	if (o->key && !o->cert)
+		return cf_error_set(err, -EINVAL, "option key needs cert= too");
+	return 0;
+}
+
 int options_parse(int argc, char *const argv[], struct options *ret_options, struct cf_error *err)
 {
 	struct options *o = ret_options;
@@ -403,7 +475,7 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, str
 		return cf_error_set(err, -EINVAL, "SOURCE and MOUNTPOINT are missing (see -h)");
 	if (!o->mountpoint)
 		return cf_error_set(err, -EINVAL, "MOUNTPOINT is missing (see -h)");
-	return 0;
+	return check_combinations(o, err);
 }
 
 void options_fini(struct options *options)
@@ -415,6 +487,13 @@ void options_fini(struct options *options)
 	free(options->dest);
 	free(options->metadata);
 	free(options->cacert);
+	free(options->user_file);
+	free(options->header_file);
+	free(options->cert);
+	free(options->key);
+	free(options->netrc);
+	free(options->proxy);
+	free(options->sha256);
 	free(options->kernel_options);
 	for (size_t i = 0; i < options->nr_warnings; i++)
 		free(options->warnings[i]);

@@ -31,7 +31,15 @@ struct options {
 	char *dest;
 	char *metadata;
 	char *cacert;
-	uint64_t region_size; /* bytes; 0: not given */
+	char *user_file; /* absolute, like the next four */
+	char *header_file;
+	char *cert;
+	char *key;
+	char *netrc; /* "": given without a path */
+	char *proxy; /* URL, may hold secrets; "": none */
+	bool relocate;
+	bool identity_is_size; /* identity=size */
+	uint64_t region_size;  /* bytes; 0: not given */
 	bool read_only;
 	bool no_hydration;
 	bool no_discard_passdown;
@@ -39,6 +47,8 @@ struct options {
 	bool offline;
 	bool overwrite_dest;
 	bool raw;
+	char *sha256;        /* 64 lower-case hex digits; NULL: not given */
+	bool mismatch_fails; /* on_mismatch=fail */
 	struct settings_patch settings;
 
 	bool uid_given;

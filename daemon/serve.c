@@ -10,6 +10,7 @@
 #include "daemon/fuse_loop.h"
 #include "daemon/notify.h"
 #include "daemon/signals.h"
+#include "daemon/stop_guard.h"
 
 static int remaining_ms(uint64_t deadline_ns)
 {
@@ -54,15 +55,18 @@ static enum wake wait_for_news(const struct fuse_loop *loop, int signal_fd, uint
 
 /*
  * Whoever waits for a source that stays away under on_source_error=wait would hold the inode's lock
- * and with it everybody who wants to close: from now on it is as with eio.
+ * and with it everybody who wants to close: from now on it is as with eio, and stays so.
  */
 static void wait_no_more(struct daemon *d)
 {
 	struct image_settings settings;
 
-	image_get_settings(d->clone.image, &settings);
-	settings.on_source_error = ON_ERROR_EIO;
+	cf_lock(&d->lock);
+	d->closing = true;
+	d->settings.on_source_error = SETTINGS_ON_ERROR_EIO;
+	clone_image_settings(&d->settings, &settings);
 	image_configure(d->clone.image, &settings);
+	cf_unlock(&d->lock);
 }
 
 static void begin_to_leave(struct daemon *d, struct fuse_loop *loop, uint64_t stop_timeout_ms)
@@ -93,6 +97,13 @@ static uint64_t get_stop_timeout(struct daemon *d)
 	return stop_timeout_ms;
 }
 
+/* Nobody is served any more: whatever hangs from here on must not keep the process. */
+static void begin_to_end(struct daemon *d, int signal_fd, unsigned int nr_signals)
+{
+	d->guard = stop_guard_new(state_name(d->clone.state), signal_fd, nr_signals,
+	                          STOP_GUARD_GRACE_MS);
+}
+
 static void cut_off(struct daemon *d, struct fuse_loop *loop)
 {
 	log_notice("%s: the image is still open, cutting it off", state_name(d->clone.state));
@@ -108,18 +119,23 @@ const char *serve_until_end(struct daemon *d, int signal_fd)
 	uint64_t stop_timeout_ms;
 	uint64_t deadline_ns;
 
-	if (wait_for_news(loop, signal_fd, UINT64_MAX, &first) == WAKE_LOOP_ENDED)
+	if (wait_for_news(loop, signal_fd, UINT64_MAX, &first) == WAKE_LOOP_ENDED) {
+		begin_to_end(d, signal_fd, 0);
 		return "umount";
+	}
 	stop_timeout_ms = get_stop_timeout(d);
 	begin_to_leave(d, loop, stop_timeout_ms);
 	deadline_ns = clock_monotonic_ns() + stop_timeout_ms * CF_NS_PER_MS;
 	switch (wait_for_news(loop, signal_fd, deadline_ns, &second)) {
 	case WAKE_LOOP_ENDED:
+		begin_to_end(d, signal_fd, 1);
 		break;
 	case WAKE_SIGNAL:
+		begin_to_end(d, signal_fd, 2);
 		cut_off(d, loop);
 		return "a second signal: what was open is cut off";
 	case WAKE_DEADLINE:
+		begin_to_end(d, signal_fd, 1);
 		cut_off(d, loop);
 		return "stop_timeout= is over: what was open is cut off";
 	}

@@ -2,33 +2,6 @@
 # cpack makes one Debian package; in a clean Debian 12 root it installs with its dependencies, mounts
 # images, and is purged without a trace.
 
-# Made once and kept as an archive, so that each run begins with an untouched root.
-make_clean_root() {
-	local root=$1 archive=$CLONEFS_CACHE/bookworm-minbase.tar
-	if [[ ! -f $archive ]]; then
-		mkdir -p "$CLONEFS_CACHE"
-		mmdebstrap --quiet --variant=minbase bookworm "$archive.new.tar" "$(debian_mirror)"
-		mv "$archive.new.tar" "$archive"
-	fi
-	tar -x -C "$root" -f "$archive"
-	cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-}
-
-# try_package ROOT ARGUMENT...: in mount and pid namespaces of its own: nothing stays mounted, no
-# daemon stays behind, however it ends.
-# shellcheck disable=SC2016 # expanded by the inner shell
-try_package() {
-	unshare --mount --pid --fork --kill-child bash -euc '
-		root=$1
-		shift
-		mount -t proc proc "$root/proc"
-		mount --rbind /dev "$root/dev"
-		mount --rbind /sys "$root/sys"
-		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C \
-			DEBIAN_FRONTEND=noninteractive bash /tmp/package-trial "$@"
-	' try_package "$@"
-}
-
 build_package() {
 	cmake --preset release >/dev/null
 	cmake --build build/release -j "$JOBS"
@@ -90,9 +63,9 @@ leg_package() {
 		kill -0 "$server"
 		sleep 0.05
 	done
-	cp "${packages[0]}" "$scratch/root/tmp/clonefs.deb"
-	cp "$scratch/www/disk.raw" "$scratch/root/tmp/local.raw"
-	cp .ci/package-trial "$scratch/root/tmp/package-trial"
-	try_package "$scratch/root" "http://127.0.0.1:$(<"$scratch/port")/disk.raw" \
+	cp "${packages[0]}" "$scratch/root/root/clonefs.deb"
+	cp "$scratch/www/disk.raw" "$scratch/root/root/local.raw"
+	cp .ci/package-trial "$scratch/root/root/package-trial"
+	in_root "$scratch/root" bash /root/package-trial "http://127.0.0.1:$(<"$scratch/port")/disk.raw" \
 		"$(sha256sum <"$scratch/www/disk.raw")"
 }

@@ -43,7 +43,7 @@ static const struct field integers[] = {
         {"hydration_batch_size", offsetof(struct control_status, settings.hydration_batch_size)},
 };
 
-static const struct field booleans[] = {FIELD(read_only), FIELD(modified)};
+static const struct field booleans[] = {FIELD(read_only), FIELD(modified), FIELD(digest_expected)};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

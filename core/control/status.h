@@ -54,8 +54,9 @@ struct control_status {
 	uint64_t pid;         /* of the daemon */
 	uint64_t api_version; /* CONTROL_API_VERSION of the daemon */
 
-	bool read_only; /* mounted -o ro; a failure shows in mode, not here */
-	bool modified;  /* users have written */
+	bool read_only;       /* mounted -o ro; a failure shows in mode, not here */
+	bool modified;        /* users have written */
+	bool digest_expected; /* sha256= was given: @digest does not stay unverified */
 
 	struct settings settings;
 

@@ -93,12 +93,15 @@ static bool ask_for(struct image *img, uint64_t first, uint64_t nr) CF_IMAGE_LOC
 	}
 	if (geometry_region_size(&img->geo) > FETCH_LENGTH_MAX) {
 		inflight_settle_range_locked(img, from, to, true);
-		return fetch_count_locked(img, from, to) > 0;
+		asked = fetch_count_locked(img, from, to) > 0;
+		if (!asked)
+			inflight_settle_range_locked(img, from, to, false);
+		return asked;
 	}
 	asked = cover_range_locked(img, from, to, SOURCE_BACKGROUND, SOURCE_REQUEST_MAX,
 	                           UINT32_MAX) > 0;
-	if (!asked)
-		inflight_settle_range_locked(img, from, to, false);
+	/* Ends what no fetch could be made for. */
+	inflight_settle_range_locked(img, from, to, false);
 	return asked;
 }
 

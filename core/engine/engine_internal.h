@@ -192,6 +192,7 @@ struct writers {
 	unsigned int nr_threads;
 	unsigned int nr_idle;
 	unsigned int nr_busy;
+	uint64_t returned_ns; /* when the disk last took pieces, or refused them */
 	bool stop;
 	struct cf_cond work;
 	struct list locals; /* image_request.local_link: reads of the destination */

@@ -81,12 +81,39 @@ static int init_parts(struct image *img, const struct image_params *params)
 	return 0;
 }
 
-static int start_threads(struct image *img)
+/* Before the hydrator starts: background would ask for the same bytes again. */
+static void take_head(struct image *img, const struct image_params *params)
+{
+	const unsigned char *bytes = params->head;
+	uint64_t usable = min_u64(params->head_length, img->geo.size);
+	uint64_t first;
+	uint64_t nr = geometry_whole_regions(&img->geo, 0, usable, &first);
+
+	image_lock(img);
+	for (uint64_t region = 0; region < nr; region++) {
+		uint64_t start = geometry_region_start(&img->geo, region);
+		struct entry *entry;
+
+		if (metadata_is_region_hydrated(img->metadata, region))
+			continue;
+		entry = inflight_add_locked(img, region, true);
+		if (!entry)
+			break;
+		fetch_sink_feed_locked(img, start, bytes + start,
+		                       geometry_region_length(&img->geo, region));
+		inflight_settle_locked(img, entry, false);
+	}
+	image_unlock(img);
+}
+
+static int start_threads(struct image *img, const struct image_params *params)
 {
 	int r = writers_start(img);
 
-	if (r == 0)
-		r = committer_start(img);
+	if (r < 0)
+		return r;
+	take_head(img, params);
+	r = committer_start(img);
 	if (r == 0)
 		r = hydrator_start(img);
 	return r;
@@ -121,7 +148,7 @@ int image_open(const struct image_params *params, struct image **ret_image, stru
 		destroy(img);
 		return cf_error_errno(err, r, "the image cannot be opened");
 	}
-	r = start_threads(img);
+	r = start_threads(img, params);
 	if (r < 0) {
 		(void)image_close(img, NULL);
 		return cf_error_errno(err, r, "the image's threads cannot be started");
@@ -131,6 +158,13 @@ int image_open(const struct image_params *params, struct image **ret_image, stru
 }
 
 /* ---- stop and close ---- */
+
+void image_fail(struct image *img, const char *why)
+{
+	image_lock(img);
+	mode_fail_locked(img, why);
+	image_unlock(img);
+}
 
 void image_stop_background(struct image *img)
 {
@@ -268,29 +302,5 @@ void image_get_settings(struct image *img, struct image_settings *ret_settings)
 {
 	image_lock(img);
 	*ret_settings = img->settings;
-	image_unlock(img);
-}
-
-void image_offer_head(struct image *img, const void *bytes, size_t length)
-{
-	uint64_t usable = min_u64(length, img->geo.size);
-	uint64_t first;
-	uint64_t nr = geometry_whole_regions(&img->geo, 0, usable, &first);
-
-	image_lock(img);
-	for (uint64_t region = 0; region < nr && !img->stopping; region++) {
-		uint64_t start = geometry_region_start(&img->geo, region);
-		struct entry *entry;
-
-		if (metadata_is_region_hydrated(img->metadata, region) ||
-		    inflight_find_locked(img, region) || image_mode(img) != IMAGE_RW)
-			continue;
-		entry = inflight_add_locked(img, region, true);
-		if (!entry)
-			break;
-		fetch_sink_feed_locked(img, start, (const unsigned char *)bytes + start,
-		                       geometry_region_length(&img->geo, region));
-		inflight_settle_locked(img, entry, false);
-	}
 	image_unlock(img);
 }

@@ -102,12 +102,16 @@ struct image_params {
 	struct source *source; /* borrowed; pinned already. NULL: none can be had (offline) */
 	/* What the probe at mount found. Its beginning is no event: whoever opens has seen it. */
 	enum image_source_state source_state;
-	const char *source_why; /* what is wrong with it; NULL: nothing, or nobody knows */
+	const char *source_why; /* borrowed for the call; why it is not ok; NULL: nothing to say */
 	struct image_settings settings;
 	bool no_hydration; /* begin paused */
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */
 	bool no_discard_passdown;
 	bool modified; /* users have written before */
+	/* Bytes [0, head_length) of the pinned source that a probe brought along; borrowed until
+	 * image_open() returns. */
+	const void *head;
+	size_t head_length;
 	struct image_callbacks callbacks;
 	void *callbacks_user;
 };
@@ -174,9 +178,6 @@ int image_seek(struct image *img, uint64_t offset, int whence, uint64_t *ret_off
 void image_configure(struct image *img, const struct image_settings *settings);
 void image_get_settings(struct image *img, struct image_settings *ret_settings);
 
-/* Hands over bytes [0, length) of the pinned source that a probe brought along. */
-void image_offer_head(struct image *img, const void *bytes, size_t length);
-
 struct image_status {
 	enum image_mode mode;
 	enum image_hydration hydration;
@@ -199,6 +200,10 @@ struct image_status {
 
 /* Never waits for a disk, the source or a commit. */
 void image_get_status(struct image *img, struct image_status *ret_status);
+
+/* The mode becomes fail: every request gets EIO from now on. @why is for status and the event.
+ * Whoever calls sees to what the kernel has cached. */
+void image_fail(struct image *img, const char *why);
 
 /* First step of an orderly end: no more background, a commit begins; requests go on. */
 void image_stop_background(struct image *img);

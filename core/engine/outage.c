@@ -18,9 +18,7 @@ void outage_init(struct image *img, enum image_source_state state, const char *w
 	uint64_t now_ns = clock_monotonic_ns();
 
 	img->outage = (struct outage){.state = state, .last_byte_ns = now_ns};
-	if (why)
-		(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",
-		               (int)sizeof(img->outage.why) - 1, why);
+	(void)snprintf(img->outage.why, sizeof(img->outage.why), "%s", why ? why : "");
 	if (state == SOURCE_STATE_UNREACHABLE)
 		img->outage.since_ns = img->outage.silent_ns = now_ns;
 	else if (state == SOURCE_STATE_CHANGED)
@@ -191,6 +189,13 @@ static uint64_t background_in_vain_since(struct image *img) CF_IMAGE_LOCKED
 	               fetch_running_since_locked(img));
 }
 
+/* Bytes may be refused while the disk has not taken the ones before: what we have no room for is no
+ * silence, as long as the disk gets on. */
+static uint64_t last_movement(const struct image *img) CF_IMAGE_LOCKED
+{
+	return max_u64(img->outage.last_byte_ns, img->writers.returned_ns);
+}
+
 /* Nobody waits for the source, but background learns as well that nothing comes. */
 static uint64_t check_background(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
@@ -199,10 +204,7 @@ static uint64_t check_background(struct image *img, uint64_t now_ns) CF_IMAGE_LO
 
 	if (since_ns == NEVER_NS || img->outage.state != SOURCE_STATE_OK)
 		return NEVER_NS;
-	/* What we have no room for is no silence. */
-	if (!writers_are_idle_locked(img))
-		img->outage.last_byte_ns = now_ns;
-	silent_ns = max_u64(img->outage.last_byte_ns, since_ns);
+	silent_ns = max_u64(last_movement(img), since_ns);
 	away_ns = ns_after(silent_ns, img->settings.timeout_ms);
 	if (now_ns < away_ns)
 		return away_ns;
@@ -220,11 +222,7 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 
 	if (!oldest)
 		return check_background(img, now_ns);
-	/* While the local disk has work, it is what is waited for: bytes may be refused for want of
-	 * room. What is refused without that must not keep deadlines away. */
-	if (!writers_are_idle_locked(img))
-		img->outage.last_byte_ns = now_ns;
-	silent_ns = max_u64(img->outage.last_byte_ns, oldest->arrived_ns);
+	silent_ns = max_u64(last_movement(img), oldest->arrived_ns);
 	fail_ns = ns_after(silent_ns, limit_ms(img));
 	away_ns = min_u64(fail_ns, ns_after(silent_ns, img->settings.timeout_ms));
 	if (now_ns >= away_ns && img->outage.state == SOURCE_STATE_OK)

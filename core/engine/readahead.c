@@ -138,6 +138,8 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 			break;
 		cover_range_locked(img, stream->ahead, wanted, SOURCE_READAHEAD, length,
 		                   UINT32_MAX);
+		/* Ends what no fetch could be made for. */
+		inflight_settle_range_locked(img, stream->ahead, wanted, false);
 		stream->ahead = wanted;
 	}
 	if (stream->ahead > stream->next && stream->ahead < img->geo.size)

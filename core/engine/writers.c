@@ -161,6 +161,7 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 	image_unlock(img);
 	store_run(img, &run);
 	image_lock(img);
+	img->writers.returned_ns = clock_monotonic_ns();
 	if (run.took_data)
 		hydrator_took_data_locked(img);
 	for (unsigned int i = 0; i < run.nr; i++)

@@ -21,6 +21,7 @@ static const struct {
         [JOURNAL_LOST] = {"lost", false},
         [JOURNAL_NO_SPACE] = {"no_space", true},
         [JOURNAL_WARNING] = {"warning", false},
+        [JOURNAL_DIGEST] = {"digest", false},
         [JOURNAL_DROPPED] = {"dropped", false},
         [JOURNAL_DAMAGED] = {"damaged", false},
 };

@@ -25,6 +25,7 @@ enum journal_kind {
 	JOURNAL_LOST,      /* value: regions; text: their ranges */
 	JOURNAL_NO_SPACE,  /* lasts; text: which device and why */
 	JOURNAL_WARNING,
+	JOURNAL_DIGEST,  /* text: ok, mismatch or impossible, and a sentence */
 	JOURNAL_DROPPED, /* value: events that were not recorded; made by the journal itself */
 	JOURNAL_DAMAGED, /* text: where the damaged journal went; made by the journal itself */
 	NR_JOURNAL_KINDS

@@ -359,6 +359,25 @@ int clone_config_check_source(const struct clone_config *config,
 	return 0;
 }
 
+int clone_config_check_moved(const struct clone_config *config, const struct source_identity *found,
+                             struct cf_error *err)
+{
+	const struct source_identity *pinned = &config->source;
+	int r = clone_config_check_source(config, found, err);
+
+	if (r < 0)
+		return r;
+	if ((is_strong(pinned->etag) && is_strong(found->etag)) ||
+	    (pinned->last_modified[0] && found->last_modified[0]) ||
+	    (pinned->mtime_ns && found->mtime_ns))
+		return 0;
+	return cf_error_set(err, -EINVAL,
+	                    "nothing but the size shows that the source is the same image at its "
+	                    "new URL as at %s: neither a strong ETag nor a Last-Modified that both "
+	                    "have (the option identity=size lets that do)",
+	                    config->source_url);
+}
+
 void clone_config_free(struct clone_config *config)
 {
 	int saved = errno;

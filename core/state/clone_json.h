@@ -50,6 +50,13 @@ int clone_config_format(const struct clone_config *config, char **ret_text);
 int clone_config_check_source(const struct clone_config *config,
                               const struct source_identity *found, struct cf_error *err);
 
+/*
+ * The same where the source is asked for by another URL: here something that both sides know must
+ * be equal besides the size, as a proof. -ESTALE, -EINVAL: there is no proof.
+ */
+int clone_config_check_moved(const struct clone_config *config, const struct source_identity *found,
+                             struct cf_error *err);
+
 /* NULL is allowed. */
 void clone_config_free(struct clone_config *config);
 

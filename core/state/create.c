@@ -7,7 +7,8 @@
  * C1  clone.json is the commit point: before it there is no clone, and what is there is begun
  *     again; behind it everything it names is complete.
  * C2  Whatever can refuse does so in state_check_new(), which changes nothing.
- * C3  A creation that fails takes away what it made; one that is killed leaves it.
+ * C3  A creation that fails takes away what it made; one that is killed leaves it. The same holds
+ *     for a clone whose first mount fails (state_forget_new()): clone.json goes first.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -109,9 +110,14 @@ static int commit_config(struct state *state, const struct source_identity *iden
 		return r;
 	}
 	state->config = config;
+	state->created = true;
+	state->nr_new_folders = state->nr_made_folders;
 	state->nr_made_folders = 0;
 	return 0;
 }
+
+/* What the first mount may have begun to keep. */
+static const char *const journal_files[] = {"journal.db", "journal.db-wal", "journal.db-shm"};
 
 /* A given file that was empty is empty again, as far as that can be had. */
 static void empty_again(struct block_io *destination)
@@ -149,4 +155,20 @@ int state_create(struct state *state, const struct source_identity *identity, st
 	    (r = settle_modified(state, err)) < 0 || (r = commit_config(state, identity, err)) < 0)
 		take_away(state);
 	return r;
+}
+
+void state_forget_new(struct state *state)
+{
+	/* Users' data is never taken away; adopted data is not ours to begin with. */
+	if (!state->created || (state->modified && !state->adopted_hydrated))
+		return;
+	/* As long as it names the other files they stay. */
+	if (forget_file(state, CLONE_JSON_FILE) < 0 || path_sync_folder(state->dir) < 0)
+		return;
+	state->nr_made_folders = state->nr_new_folders;
+	take_away(state);
+	for (size_t i = 0; i < sizeof(journal_files) / sizeof(journal_files[0]); i++)
+		(void)forget_file(state, journal_files[i]);
+	(void)forget_file(state, MODIFIED_FILE);
+	state->created = false;
 }

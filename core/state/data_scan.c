@@ -38,8 +38,7 @@ static int scan_range(struct block_io *io, void *buf, uint64_t offset, uint64_t 
 	return 0;
 }
 
-/* The first piece that is not a hole at or behind @offset; false: none. */
-static bool next_data(struct block_io *io, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+bool data_next(struct block_io *io, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
 {
 	int r;
 
@@ -80,7 +79,7 @@ int data_scan(struct block_io *io, bool *ret_found)
 
 	if (!buf)
 		return -ENOMEM;
-	while (r == 0 && !found && budget && next_data(io, offset, &start, &end)) {
+	while (r == 0 && !found && budget && data_next(io, offset, &start, &end)) {
 		uint64_t length = smaller(end - start, budget);
 
 		r = scan_range(io, buf, start, length, &found);

@@ -16,6 +16,10 @@
 
 bool data_is_zero(const void *data, size_t length);
 
+/* The first piece that is not a hole at or behind @offset; false: none. All of it is one piece
+ * where holes cannot be told. */
+bool data_next(struct block_io *io, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
+
 /* Writes *ret_found on success; otherwise a negative errno of a read. */
 int data_scan(struct block_io *io, bool *ret_found);
 

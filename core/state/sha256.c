@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BLOCK 64
+#define BLOCK SHA256_BLOCK
 
 static const uint32_t round_constants[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
@@ -39,58 +39,118 @@ static void expand_block(const unsigned char *block, uint32_t w[64])
 	}
 }
 
-/* s[0..7] are the standard's a to h. */
+/* All 64 rounds. The schedule of a block of zeros is zeros. */
+static void digest_schedule(uint32_t hash[8], const uint32_t w[64])
+{
+	uint32_t a = hash[0], b = hash[1], c = hash[2], d = hash[3];
+	uint32_t e = hash[4], f = hash[5], g = hash[6], h = hash[7];
+
+	for (unsigned int i = 0; i < 64; i++) {
+		uint32_t big1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
+		uint32_t big0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
+		uint32_t choose = (e & f) ^ (~e & g);
+		uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
+		uint32_t t1 = h + big1 + choose + round_constants[i] + w[i];
+
+		h = g;
+		g = f;
+		f = e;
+		e = d + t1;
+		d = c;
+		c = b;
+		b = a;
+		a = t1 + big0 + majority;
+	}
+	hash[0] += a;
+	hash[1] += b;
+	hash[2] += c;
+	hash[3] += d;
+	hash[4] += e;
+	hash[5] += f;
+	hash[6] += g;
+	hash[7] += h;
+}
+
 static void digest_block(uint32_t hash[8], const unsigned char *block)
 {
 	uint32_t w[64];
-	uint32_t s[8];
 
 	expand_block(block, w);
-	memcpy(s, hash, sizeof(s));
-	for (unsigned int i = 0; i < 64; i++) {
-		uint32_t big1 =
-		        rotate_right(s[4], 6) ^ rotate_right(s[4], 11) ^ rotate_right(s[4], 25);
-		uint32_t big0 =
-		        rotate_right(s[0], 2) ^ rotate_right(s[0], 13) ^ rotate_right(s[0], 22);
-		uint32_t choose = (s[4] & s[5]) ^ (~s[4] & s[6]);
-		uint32_t majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-		uint32_t t1 = s[7] + big1 + choose + round_constants[i] + w[i];
+	digest_schedule(hash, w);
+}
 
-		memmove(&s[1], &s[0], 7 * sizeof(s[0]));
-		s[4] += t1;
-		s[0] = t1 + big0 + majority;
+void sha256_init(struct sha256 *ret_sha)
+{
+	*ret_sha = (struct sha256){
+	        .hash = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+	                 0x1f83d9ab, 0x5be0cd19},
+	};
+}
+
+void sha256_update(struct sha256 *sha, const void *data, size_t length)
+{
+	const unsigned char *bytes = data;
+	size_t held = sha->length % BLOCK;
+
+	if (!length)
+		return;
+	sha->length += length;
+	if (held) {
+		size_t room = BLOCK - held;
+		size_t n = length < room ? length : room;
+
+		memcpy(sha->tail + held, bytes, n);
+		bytes += n;
+		length -= n;
+		if (n < room)
+			return;
+		digest_block(sha->hash, sha->tail);
 	}
-	for (unsigned int i = 0; i < 8; i++)
-		hash[i] += s[i];
+	for (; length >= BLOCK; bytes += BLOCK, length -= BLOCK)
+		digest_block(sha->hash, bytes);
+	if (length)
+		memcpy(sha->tail, bytes, length);
+}
+
+void sha256_update_zeros(struct sha256 *sha, uint64_t length)
+{
+	static const unsigned char zeros[BLOCK];
+	static const uint32_t schedule_of_zeros[64];
+	uint64_t to_edge = (BLOCK - sha->length % BLOCK) % BLOCK;
+	uint64_t first = length < to_edge ? length : to_edge;
+
+	sha256_update(sha, zeros, (size_t)first);
+	length -= first;
+	sha->length += length / BLOCK * BLOCK;
+	for (uint64_t n = length / BLOCK; n; n--)
+		digest_schedule(sha->hash, schedule_of_zeros);
+	sha256_update(sha, zeros, length % BLOCK);
 }
 
 /* The bytes behind the last whole block, then 0x80, zeros and the length in bits. */
-static void digest_tail(uint32_t hash[8], const unsigned char *tail, size_t left, uint64_t length)
+void sha256_finish(struct sha256 *sha, char ret_hex[SHA256_HEX_LENGTH + 1])
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char padded[2 * BLOCK] = {0};
+	size_t left = sha->length % BLOCK;
 	size_t total = left + 9 <= BLOCK ? BLOCK : 2 * BLOCK;
 
-	if (left)
-		memcpy(padded, tail, left);
+	memcpy(padded, sha->tail, left);
 	padded[left] = 0x80;
 	for (unsigned int i = 0; i < 8; i++)
-		padded[total - 1 - i] = (unsigned char)(length * 8 >> 8 * i);
+		padded[total - 1 - i] = (unsigned char)(sha->length * 8 >> 8 * i);
 	for (size_t at = 0; at < total; at += BLOCK)
-		digest_block(hash, padded + at);
+		digest_block(sha->hash, padded + at);
+	for (unsigned int i = 0; i < SHA256_HEX_LENGTH; i++)
+		ret_hex[i] = digits[sha->hash[i / 8] >> (28 - 4 * (i % 8)) & 15];
+	ret_hex[SHA256_HEX_LENGTH] = 0;
 }
 
 void sha256_hex(const void *data, size_t length, char ret_hex[SHA256_HEX_LENGTH + 1])
 {
-	static const char digits[] = "0123456789abcdef";
-	uint32_t hash[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-	                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-	const unsigned char *bytes = data;
-	size_t at = 0;
+	struct sha256 sha;
 
-	for (; length - at >= BLOCK; at += BLOCK)
-		digest_block(hash, bytes + at);
-	digest_tail(hash, bytes + at, length - at, length);
-	for (unsigned int i = 0; i < SHA256_HEX_LENGTH; i++)
-		ret_hex[i] = digits[hash[i / 8] >> (28 - 4 * (i % 8)) & 15];
-	ret_hex[SHA256_HEX_LENGTH] = 0;
+	sha256_init(&sha);
+	sha256_update(&sha, data, length);
+	sha256_finish(&sha, ret_hex);
 }

@@ -2,7 +2,8 @@
  * Invariants
  * S1  Nothing of a state folder is read or written by a process that does not hold its lock
  *     (looking at who holds it excepted).
- * S2  A folder with clone.json is a clone and is never formatted, extended, truncated or removed.
+ * S2  A folder with clone.json is a clone and is never formatted, extended, truncated or removed,
+ *     unless this process created it and could not show it (state_forget_new()).
  * S3  A refused new clone leaves nothing behind that this process made.
  */
 #include "core/state/state.h"
@@ -86,6 +87,7 @@ static int state_new(const struct state_request *request, struct state **ret_sta
 	state->metadata_given = request->metadata != NULL;
 	state->region_size = request->region_size;
 	state->overwrite_dest = request->overwrite_dest;
+	state->relocate = request->relocate;
 	memcpy(state->source_sha256, request->source->identity_sha256,
 	       sizeof(state->source_sha256));
 	state->source_url = strdup(request->source->shown);
@@ -149,6 +151,11 @@ static int check_given_path(const char *option, const char *given, bool is_given
 	                    option, given, expected);
 }
 
+bool state_is_elsewhere(const struct state *state)
+{
+	return state->config && strcmp(state->config->source_sha256, state->source_sha256) != 0;
+}
+
 /* Holds what was asked for against the clone that is there. */
 static int check_existing(const struct state *state, const struct state_request *request,
                           struct cf_error *err)
@@ -156,7 +163,7 @@ static int check_existing(const struct state *state, const struct state_request 
 	const struct clone_config *config = state->config;
 	int r;
 
-	if (strcmp(config->source_sha256, state->source_sha256) != 0)
+	if (strcmp(config->source_sha256, state->source_sha256) != 0 && !state->relocate)
 		return cf_error_set(err, -EINVAL,
 		                    "%s holds a clone of another source: expected %s, found %s",
 		                    state->dir, config->source_url, state->source_url);
@@ -182,6 +189,9 @@ static int load_config(struct state *state, const struct state_request *request,
 {
 	int r = clone_config_load(state->dir, &state->config, err);
 
+	if (r == -ENOENT && state->relocate)
+		return cf_error_set(err, r, "%s holds no clone that could be relocated",
+		                    state->dir);
 	if (r == -ENOENT)
 		return check_places(state, request, state->destination_path, state->metadata_path,
 		                    err);

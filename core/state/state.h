@@ -40,13 +40,15 @@ struct state_request {
 	const char *metadata;    /* metadata=; NULL: the clone's, for a new one STATE/metadata */
 	uint64_t region_size;    /* region_size= in bytes; 0: the clone's, for a new one 64 KiB */
 	bool overwrite_dest;     /* a new clone may overwrite what destination= holds */
+	bool relocate;           /* the clone may be of another URL: see state_relocate() */
 };
 
 /*
  * Checks where everything lies, makes the folder (0700) if there is none, takes its lock, reads
  * clone.json. -EBUSY: another process holds the lock (its pid is in the sentence); one that is
- * closing is waited for. -EINVAL: places, or an existing clone that is of another source, name,
- * region_size=, dest= or metadata= than asked for. -EUCLEAN: clone.json is damaged.
+ * closing is waited for. -EINVAL: places, or an existing clone that is of another source (unless
+ * relocate), name, region_size=, dest= or metadata= than asked for. -ENOENT: relocate, and there is
+ * no clone. -EUCLEAN: clone.json is damaged.
  */
 int state_acquire(const struct state_request *request, struct state **ret_state,
                   struct cf_error *err);
@@ -71,6 +73,17 @@ int state_check_new(struct state *state, const struct source_identity *identity,
  * After an error there is no clone.
  */
 int state_create(struct state *state, const struct source_identity *identity, struct cf_error *err);
+
+/* Is the clone that was found one of another URL than asked for? Only with relocate. */
+bool state_is_elsewhere(const struct state *state);
+
+/*
+ * The clone is one of the URL that was asked for from now on: clone.json is written anew, durably.
+ * The caller has made sure that it is the same image. @identity NULL: the pinned one stays; else it
+ * is pinned instead, and must have the clone's size. After an error the old URL counts.
+ */
+int state_relocate(struct state *state, const struct source_identity *identity,
+                   struct cf_error *err);
 
 /*
  * Opens and locks destination and metadata of an existing (or just created) clone. Never formats,
@@ -100,6 +113,13 @@ int state_set_modified_mtime_ns(struct state *state, int64_t mtime_ns);
 
 /* From now on others wait for us to end instead of being refused. */
 void state_set_closing(struct state *state);
+
+/*
+ * Takes away a clone that state_create() made in this process, as if creation had failed: its first
+ * mount failed. Nothing may use its files any more; state_release() follows. Any other clone is
+ * left alone.
+ */
+void state_forget_new(struct state *state);
 
 /*
  * Closes metadata (commits nothing), destination and lock. A folder that state_acquire() made and

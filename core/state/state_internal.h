@@ -21,6 +21,8 @@ struct state {
 	char *dir; /* owned; absolute */
 	char name[CLONE_NAME_MAX + 1];
 	unsigned int nr_made_folders; /* by state_acquire(); 0 once a clone is there */
+	unsigned int nr_new_folders;  /* what nr_made_folders was when this process created it */
+	bool created;                 /* by this process */
 	int lock_fd;                  /* owned; -1: none */
 	struct clone_config *config;  /* owned; NULL: new */
 
@@ -33,6 +35,7 @@ struct state {
 	bool metadata_given;
 	uint64_t region_size; /* 0: not given */
 	bool overwrite_dest;
+	bool relocate;
 
 	/* A new clone, from state_check_new() on. */
 	enum part_plan destination_plan;

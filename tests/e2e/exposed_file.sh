@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 require_clonefs
+need_program setfattr attr
 make_image "$T/www/disk.raw" 3M 1
 truncate -s 3146241 "$T/www/disk.raw" # no multiple of 512
 touch -d '2020-09-13 12:26:40 UTC' "$T/www/disk.raw"

@@ -43,6 +43,10 @@ server_fault status '"status":503'
 mounts unreachable 503
 server_fault reset_before
 mounts unreachable "$SOURCE"
+server_fault status '"status":503'
+mount_clonefs "$SOURCE" "$T/mnt" timeout=1s 2>"$T/logs/mount"
+assert_contains "$(status_field reason)" 503 "why hydration waits"
+umount_clonefs
 
 say "refused by the source: not mounted, unless offline"
 for status in 401 403 404; do

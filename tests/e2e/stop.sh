@@ -66,6 +66,8 @@ os.pwrite(model, b'last words', 5000000)
 os.fsync(7)
 END
 ! process_is_gone "$PID" || fail "the daemon has not waited for the open file"
+! text=$("$CLONECTL" set "$STATE" on_source_error=wait 2>&1) || fail "settings were changed while closing"
+assert_contains "$text" "is being closed" "what set says while closing"
 exec 7<&-
 exec 7>&-
 over SIGTERM

@@ -9,12 +9,12 @@ BUILD_PACKAGES=(
 RUN_PACKAGES=(fuse3 ca-certificates)
 TEST_PACKAGES=(
 	libcmocka-dev python3 jq curl openssl procps iproute2 util-linux mount e2fsprogs zstd
-	xfsprogs btrfs-progs fdisk qemu-utils xz-utils
+	xfsprogs btrfs-progs fdisk qemu-utils xz-utils attr mmdebstrap
 )
 # What the heavy tests need besides.
-HEAVY_PACKAGES=(qemu-system-x86 mmdebstrap)
+HEAVY_PACKAGES=(qemu-system-x86)
 CI_PACKAGES=(
-	git clang clang-format clang-tidy libclang-rt-dev shellcheck mmdebstrap
+	git clang clang-format clang-tidy libclang-rt-dev shellcheck
 )
 
 # What is fetched once and kept between runs; only root may write there.

@@ -8,6 +8,17 @@ require_clonefs() {
 	[[ -x $MOUNT_CLONEFS && -x $CLONECTL ]] || fail "not built: $MOUNT_CLONEFS and $CLONECTL"
 }
 
+# The programs where every user may run them: the build folder may lie below somebody's home.
+use_copied_programs() {
+	mkdir "$T/bin"
+	cp "$(readlink -f "$MOUNT_CLONEFS")" "$T/bin/clonefsd"
+	ln -s clonefsd "$T/bin/mount.clonefs"
+	cp "$CLONECTL" "$T/bin/clonectl"
+	chmod 0755 "$T/bin"
+	MOUNT_CLONEFS=$T/bin/mount.clonefs
+	CLONECTL=$T/bin/clonectl
+}
+
 clone_name() {
 	printf 'e2e-%s-%s-%s' "$TEST_NAME" "$$" "$(basename "$1")" | tail -c 64
 }

@@ -106,7 +106,8 @@ make_certificate() {
 		-keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
 }
 
-# start_nginx [tls | proxy URL]: files, or what the server at URL says (over TLS); sets NGINX_URL, NGINX_PID, NGINX_LOG (one JSON object per request).
+# start_nginx [tls | proxy URL]: serves files, or over TLS what the server at URL says. Sets NGINX_URL,
+# NGINX_PID, NGINX_LOG (one JSON object per request). NGINX_MORE: further directives for its server.
 start_nginx() {
 	local program attempt port listen='' scheme=http
 	program=$(nginx_program) || skip "needs nginx (Debian package nginx-light)"
@@ -169,7 +170,8 @@ write_nginx_configuration() {
 		events { worker_connections 512; }
 		http {
 		    log_format json escape=json '{"time":\$msec,"conn":\$connection,"method":"\$request_method",'
-		        '"path":"\$uri","range":"\$http_range","status":\$status,"sent":\$body_bytes_sent}';
+		        '"path":"\$uri","range":"\$http_range","status":\$status,"sent":\$body_bytes_sent,'
+		        '"authorization":"\$http_authorization","proxy_authorization":"\$http_proxy_authorization"}';
 		    access_log $T/logs/nginx-access json;
 		    client_body_temp_path $T/nginx/body;
 		    proxy_temp_path $T/nginx/proxy;
@@ -182,6 +184,7 @@ write_nginx_configuration() {
 		    server {
 		        $1
 		        $content
+		        ${NGINX_MORE:-}
 		    }
 		}
 	END

@@ -4,7 +4,8 @@
 set -euo pipefail
 
 model_io=$CLONEFS_BUILD/tests/support/model_io/model_io
-folder=$(mktemp -d)
+# Not /tmp: a tmpfs knows no ZERO_RANGE.
+folder=$(mktemp -d /var/tmp/clonefs-model_io.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 head -c 3000001 /dev/urandom >"$folder/begin"
 

@@ -16,7 +16,7 @@ from response import ZEROS, FilePart, Response
 CONTROL_PATH = "/_control"
 LOGGED_HEADERS = (
     "host", "range", "if-match", "if-unmodified-since", "if-range", "authorization",
-    "accept-encoding", "user-agent", "cookie", "referer",
+    "accept-encoding", "user-agent", "cookie", "referer", "proxy-authorization", "x-api-key",
 )  # fmt: skip
 
 

@@ -103,6 +103,34 @@ static void paused_clone_is_waited_for_with_one_line(void **state)
 	fake_clone_end(&clone);
 }
 
+static void an_expected_digest_is_waited_for(void **state)
+{
+	static const struct {
+		const char *digest;
+		int status;
+	} rows[] = {{"ok", 0}, {"impossible", 0}, {"mismatch", 1}};
+	static const char *const words[] = {"wait", "one", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake_clone clone;
+		struct running running;
+		struct run run;
+
+		fake_clone_start_in(&clone, run_folder, "one");
+		cf_lock(&clone.lock);
+		clone.status.digest_expected = true;
+		cf_unlock(&clone.lock);
+		change(&clone, "done", "", 1);
+		run_start(&running, words);
+		fake_clone_wait_statuses(&clone, 3);
+		fake_clone_say(&clone, &clone.status.digest, rows[i].digest);
+		run_join(&running, &run);
+		assert_int_equal(run.status, rows[i].status);
+		fake_clone_end(&clone);
+	}
+}
+
 /* Reads what the terminal shows until its other end is closed. */
 static void read_terminal(int fd, char *buf, size_t size)
 {
@@ -268,6 +296,7 @@ int main(void)
 	        cmocka_unit_test(complete_clone_is_not_waited_for),
 	        cmocka_unit_test(hopeless_clone_is_told_at_once),
 	        cmocka_unit_test(paused_clone_is_waited_for_with_one_line),
+	        cmocka_unit_test(an_expected_digest_is_waited_for),
 	        cmocka_unit_test(terminal_gets_a_bar),
 	        cmocka_unit_test(clone_that_ends_first_is_a_failure),
 	        cmocka_unit_test(timeout_ends_the_waiting),

@@ -42,6 +42,7 @@ static struct control_status sample(void)
 	        .api_version = 1,
 	        .read_only = true,
 	        .modified = false,
+	        .digest_expected = true,
 	};
 
 	settings_defaults(65536, &s.settings);
@@ -67,7 +68,7 @@ static void json_has_every_promised_field(void **state)
 	        "\"metadata_blocks_used\":1005,\"metadata_blocks_total\":1006,"
 	        "\"bytes_from_source\":1007,\"requests\":1008,\"rate_bytes_per_second\":1009,"
 	        "\"eta_seconds\":1010,\"uptime_seconds\":1011,\"pid\":1012,\"api_version\":1,"
-	        "\"read_only\":true,\"modified\":false,\"settings\":{"
+	        "\"read_only\":true,\"modified\":false,\"digest_expected\":true,\"settings\":{"
 	        "\"hydration_threshold\":\"1013\",\"hydration_batch_size\":\"1014\","
 	        "\"background_rate\":\"0\",\"max_connections\":\"16\",\"timeout\":\"30s\","
 	        "\"stop_timeout\":\"20s\",\"on_source_error\":\"eio\",\"log_level\":\"notice\"}}";

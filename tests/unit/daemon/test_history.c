@@ -97,6 +97,16 @@ static void each_event_of_the_image_becomes_its_row(void **state)
 	}
 }
 
+static void a_digest_is_one_row(void **state)
+{
+	struct journal *journal = history_open(folder, "test", "source");
+
+	(void)state;
+	history_digest(journal, DIGEST_MISMATCH, "found 1, expected 2");
+	history_digest(NULL, DIGEST_OK, "");
+	assert_rows(journal, "digest[0]=mismatch: found 1, expected 2;");
+}
+
 static void what_the_mount_found_begins_an_episode(void **state)
 {
 	static const struct {
@@ -184,6 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 	        TEST(each_event_of_the_image_becomes_its_row),
+	        TEST(a_digest_is_one_row),
 	        TEST(what_the_mount_found_begins_an_episode),
 	        TEST(warnings_wait_for_the_journal),
 	        TEST(an_episode_ends_with_its_own_end),

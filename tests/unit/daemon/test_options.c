@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "daemon/options.h"
@@ -120,6 +121,36 @@ static void flags_are_set_one_by_one(void **state)
 	}
 }
 
+static void a_digest_is_kept_in_lower_case(void **state)
+{
+	static const char hex[] =
+	        "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCD";
+	static const char *const refused[] = {
+	        "sha256=", "sha256=0123456789abcdef",
+	        "sha256=0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCDE",
+	        "sha256=0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCg",
+	        "on_mismatch=ignore"};
+	char text[128];
+	struct options o;
+
+	(void)state;
+	(void)snprintf(text, sizeof(text), "sha256=%s,on_mismatch=fail", hex);
+	o = parse_string(text);
+	assert_int_equal(strcasecmp(o.sha256, hex), 0);
+	assert_int_equal(strcspn(o.sha256, "ABCDEF"), 64);
+	assert_true(o.mismatch_fails);
+	options_fini(&o);
+	o = parse_string("on_mismatch=fail,on_mismatch=report");
+	assert_null(o.sha256);
+	assert_false(o.mismatch_fails);
+	options_fini(&o);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		(void)snprintf(text, sizeof(text), "-o %s src mnt", refused[i]);
+		assert_int_equal(parse_line(text, &o, NULL), -EINVAL);
+		options_fini(&o);
+	}
+}
+
 static void values_are_stored(void **state)
 {
 	struct options o = parse_string("name=web-1,region_size=1M,uid=7,gid=8,mode=0640");
@@ -131,6 +162,27 @@ static void values_are_stored(void **state)
 	assert_int_equal(o.uid, 7);
 	assert_int_equal(o.gid, 8);
 	assert_int_equal(o.mode, 0640);
+	options_fini(&o);
+}
+
+static void logins_and_identity_are_stored(void **state)
+{
+	struct options o = parse_string("user_file=/u,header_file=/h,cert=/c,key=/k,netrc,"
+	                                "proxy=http://a:b@c,identity=size,relocate,name=x");
+
+	(void)state;
+	assert_string_equal(o.user_file, "/u");
+	assert_string_equal(o.header_file, "/h");
+	assert_string_equal(o.cert, "/c");
+	assert_string_equal(o.key, "/k");
+	assert_string_equal(o.netrc, "");
+	assert_string_equal(o.proxy, "http://a:b@c");
+	assert_true(o.identity_is_size && o.relocate);
+	options_fini(&o);
+	o = parse_string("netrc=/n,proxy=,identity=size,identity=strict");
+	assert_string_equal(o.netrc, "/n");
+	assert_string_equal(o.proxy, "");
+	assert_false(o.identity_is_size || o.relocate);
 	options_fini(&o);
 }
 
@@ -271,7 +323,7 @@ static void wrong_usage_is_refused(void **state)
 	        {"--no-such /src /mnt", "'--no-such'"},
 	        {"/src /mnt -o", "'-o'"},
 	        {"-o unknown /src /mnt", "'unknown'"},
-	        {"-o identity=size /src /mnt", "'identity'"},
+	        {"-o identity_size=1 /src /mnt", "'identity_size'"},
 	        {"-o metrics=h:1 /src /mnt", "'metrics'"},
 	        {"-o ro=1 /src /mnt", "ro"},
 	        {"-o name /src /mnt", "name"},
@@ -287,6 +339,13 @@ static void wrong_usage_is_refused(void **state)
 	        {"-o uid=-1 /src /mnt", "uid"},
 	        {"-o uid=4294967295 /src /mnt", "uid"},
 	        {"-o gid=root /src /mnt", "gid"},
+	        {"-o key=/k /src /mnt", "cert="},
+	        {"-o relocate /src /mnt", "name="},
+	        {"-o identity=weak /src /mnt", "identity"},
+	        {"-o user_file= /src /mnt", "user_file"},
+	        {"-o netrc= /src /mnt", "netrc"},
+	        {"-o header_file /src /mnt", "header_file"},
+	        {"-o relocate=yes,name=x /src /mnt", "relocate"},
 	        {"-o mode=8 /src /mnt", "mode"},
 	        {"-o mode=4755 /src /mnt", "mode"},
 	        {"-o timeout /src /mnt", "timeout"},
@@ -341,7 +400,9 @@ int main(void)
 	        cmocka_unit_test(nothing_but_source_and_mountpoint_gives_defaults),
 	        cmocka_unit_test(paths_are_made_absolute_and_urls_are_left),
 	        cmocka_unit_test(flags_are_set_one_by_one),
+	        cmocka_unit_test(a_digest_is_kept_in_lower_case),
 	        cmocka_unit_test(values_are_stored),
+	        cmocka_unit_test(logins_and_identity_are_stored),
 	        cmocka_unit_test(every_live_setting_is_an_option),
 	        cmocka_unit_test(a_later_option_wins),
 	        cmocka_unit_test(the_kernels_options_keep_their_order),

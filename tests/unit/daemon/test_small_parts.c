@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/argv_hide.h"
@@ -32,6 +33,30 @@ static void a_longer_shown_form_is_cut(void **state)
 	(void)state;
 	argv_hide(2, argv, "a?b", "/cwd/a?b");
 	assert_string_equal(argv[1], "/cw");
+}
+
+static void a_login_for_the_proxy_leaves_argv(void **state)
+{
+	static const struct {
+		const char *word, *left;
+	} cases[] = {
+	        {"ro,proxy=http://u:pw@h,raw", "ro,proxy=*****************"},
+	        {"-oproxy=\"http://u:p,w@h\"", "-oproxy=****************"},
+	        {"proxy=http://h:3128,raw", "proxy=http://h:3128,raw"},
+	        {"proxy=a@b,proxy=c", "proxy=***********"},
+	        {"comment=me@home", "comment=me@home"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char program[] = "mount.clonefs";
+		char word[64];
+		char *argv[] = {program, word, NULL};
+
+		(void)snprintf(word, sizeof(word), "%s", cases[i].word);
+		argv_hide_proxy(2, argv);
+		assert_string_equal(word, cases[i].left);
+	}
 }
 
 static void containers_are_recognised(void **state)
@@ -70,6 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(secrets_leave_argv),
+	        cmocka_unit_test(a_login_for_the_proxy_leaves_argv),
 	        cmocka_unit_test(a_longer_shown_form_is_cut),
 	        cmocka_unit_test(containers_are_recognised),
 	};

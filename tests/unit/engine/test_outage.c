@@ -1,5 +1,6 @@
 /* Outages that nobody but the background meets, and what is said about them. */
 #include "engine_fixture.h"
+#include "gate_io.h"
 
 static struct fixture *hydrating(uint64_t timeout_ms)
 {
@@ -180,6 +181,33 @@ static void an_old_failure_is_no_reason_for_a_later_silence(void **state)
 	fixture_free(fx);
 }
 
+/* The first read's piece stays in a writer's hands; the second one waits for the source. */
+static void a_disk_that_hangs_keeps_no_deadline_away(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct answer *waiting;
+	struct gate_io gate;
+	char buf[4096];
+
+	(void)state;
+	fx->params.settings.timeout_ms = 300;
+	gate_io_init(&gate, fx->destination);
+	fx->params.destination = &gate.io;
+	fixture_open(fx);
+	gate_io_hold(&gate, false, true, false);
+	assert_reads_source(fx, 65536, 4096);
+	gate_io_wait_held(&gate, 1);
+	memory_source_gate(fx->source, 0);
+	waiting = start_read(fx, 512 * KIB, 4096);
+	assert_int_equal(answer_free(waiting), -EIO);
+	(void)wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN);
+	memory_source_gate(fx->source, UINT64_MAX);
+	gate_io_hold(&gate, false, false, false);
+	wait_until(do_read(fx, buf, 512 * KIB, 4096) == 0);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +218,7 @@ int main(void)
 	        cmocka_unit_test(a_slow_rate_does_not_put_off_the_next_attempt),
 	        cmocka_unit_test(failures_do_not_cover_up_what_changed),
 	        cmocka_unit_test(an_old_failure_is_no_reason_for_a_later_silence),
+	        cmocka_unit_test(a_disk_that_hangs_keeps_no_deadline_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

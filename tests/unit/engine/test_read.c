@@ -246,14 +246,32 @@ static void stop_answers_what_waits_and_what_comes(void **state)
 
 static void an_offered_head_is_not_fetched(void **state)
 {
-	struct fixture *fx = fixture_opened(MIB, 64 * KIB);
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
 
 	(void)state;
-	image_offer_head(fx->img, fx->source_data, 65536 + 100);
+	fx->params.head = fx->source_data;
+	fx->params.head_length = 65536 + 100;
+	fixture_open(fx);
 	wait_until(status_of(fx).regions_hydrated == 1);
 	assert_reads_source(fx, 0, 65536);
 	assert_int_equal(memory_source_nr_asked(fx->source), 0);
 	assert_int_equal(status_of(fx).regions_hydrating, 0);
+	fixture_free(fx);
+}
+
+static void background_does_not_ask_for_an_offered_head(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+
+	(void)state;
+	fx->params.head = fx->source_data;
+	fx->params.head_length = 65536;
+	fx->params.settings.hydration_threshold = 16;
+	fixture_open(fx);
+	wait_until(status_of(fx).regions_hydrated == 16);
+	for (size_t i = 0; i < memory_source_nr_asked(fx->source); i++)
+		assert_true(memory_source_asked(fx->source, i).offset >= 65536);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, MIB);
 	fixture_free(fx);
 }
 
@@ -288,6 +306,7 @@ int main(void)
 	        cmocka_unit_test(a_cancelled_reader_is_answered_at_once),
 	        cmocka_unit_test(stop_answers_what_waits_and_what_comes),
 	        cmocka_unit_test(an_offered_head_is_not_fetched),
+	        cmocka_unit_test(background_does_not_ask_for_an_offered_head),
 	        cmocka_unit_test(what_was_hydrated_is_there_after_a_reopen),
 	};
 

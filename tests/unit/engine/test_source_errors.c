@@ -251,6 +251,37 @@ static void a_resume_that_finds_it_changed_stays_so(void **state)
 	fixture_free(fx);
 }
 
+static void what_the_mount_found_is_the_reason(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+
+	(void)state;
+	fx->params.source = NULL;
+	fx->params.no_hydration = false;
+	fx->params.settings.hydration_threshold = 1;
+	fx->params.source_state = SOURCE_STATE_UNREACHABLE;
+	fx->params.source_why = "host is not there";
+	fixture_open(fx);
+	assert_string_equal(status_of(fx).reason, "the source is unreachable: host is not there");
+	fixture_free(fx);
+}
+
+static void a_failed_image_answers_nobody(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+
+	(void)state;
+	fixture_open(fx);
+	assert_reads_source(fx, 0, 64 * KIB);
+	image_fail(fx->img, "it is the wrong one");
+	image_fail(fx->img, "again");
+	assert_int_equal(status_of(fx).mode, IMAGE_FAIL);
+	assert_non_null(strstr(status_of(fx).reason, "it is the wrong one"));
+	assert_int_equal(answer_free(start_read(fx, 0, 4096)), -EIO);
+	assert_int_equal(answer_free(start_read(fx, MIB / 2, 4096)), -EIO);
+	fixture_free(fx);
+}
+
 static void without_a_source_misses_fail(void **state)
 {
 	struct fixture *fx = fixture_new(MIB, 64 * KIB);
@@ -303,6 +334,8 @@ int main(void)
 	        cmocka_unit_test(a_changed_source_is_confirmed_on_a_fresh_connection),
 	        cmocka_unit_test(a_changed_source_makes_missing_regions_stale),
 	        cmocka_unit_test(a_resume_that_finds_it_changed_stays_so),
+	        cmocka_unit_test(what_the_mount_found_is_the_reason),
+	        cmocka_unit_test(a_failed_image_answers_nobody),
 	        cmocka_unit_test(without_a_source_misses_fail),
 	        cmocka_unit_test(limits_reach_the_source),
 	};

@@ -376,6 +376,39 @@ static void a_changed_source_is_told_by_what_both_sides_know(void **context)
 	}
 }
 
+static void a_moved_source_needs_a_proof(void **context)
+{
+	static const struct {
+		struct source_identity pinned, found;
+		int expected;
+	} cases[] = {
+	        {{.size = 8, .etag = "\"a\""}, {.size = 8, .etag = "\"a\""}, 0},
+	        {{.size = 8, .last_modified = "then"}, {.size = 8, .last_modified = "then"}, 0},
+	        {{.size = 8, .mtime_ns = 5}, {.size = 8, .mtime_ns = 5}, 0},
+	        {{.size = 8, .etag = "\"a\"", .last_modified = "then"},
+	         {.size = 8, .etag = "W/\"a\"", .last_modified = "then"},
+	         0},
+	        {{.size = 8, .etag = "\"a\""}, {.size = 8, .etag = "\"b\""}, -ESTALE},
+	        {{.size = 8, .etag = "\"a\""}, {.size = 9, .etag = "\"a\""}, -ESTALE},
+	        {{.size = 8, .last_modified = "then"},
+	         {.size = 8, .last_modified = "now"},
+	         -ESTALE},
+	        {{.size = 8}, {.size = 8}, -EINVAL},
+	        {{.size = 8, .etag = "\"a\""}, {.size = 8, .last_modified = "then"}, -EINVAL},
+	        {{.size = 8, .etag = "W/\"a\""}, {.size = 8, .etag = "W/\"a\""}, -EINVAL},
+	};
+
+	(void)context;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct clone_config config = make_config();
+		struct cf_error err;
+
+		config.source = cases[i].pinned;
+		assert_int_equal(clone_config_check_moved(&config, &cases[i].found, &err),
+		                 cases[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +423,7 @@ int main(void)
 	        cmocka_unit_test(unknown_fields_are_ignored_unless_they_must_be_known),
 	        cmocka_unit_test(a_higher_version_is_refused_with_both_numbers),
 	        cmocka_unit_test(other_texts_are_damage),
+	        cmocka_unit_test(a_moved_source_needs_a_proof),
 	        cmocka_unit_test(a_changed_source_is_told_by_what_both_sides_know),
 	};
 

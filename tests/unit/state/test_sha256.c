@@ -60,11 +60,39 @@ static void lengths_around_a_block_are_padded_right(void **context)
 	}
 }
 
+/* Pieces that end anywhere, and zeros that are never looked at, make no difference. */
+static void pieces_and_zeros_give_the_digest_of_the_whole(void **context)
+{
+	static unsigned char whole[1000];
+	char expected[SHA256_HEX_LENGTH + 1];
+
+	(void)context;
+	for (size_t i = 0; i < 300; i++)
+		whole[i] = (unsigned char)(i * 7 + 1);
+	for (size_t i = 901; i < sizeof(whole); i++)
+		whole[i] = (unsigned char)i;
+	sha256_hex(whole, sizeof(whole), expected);
+	for (size_t cut = 0; cut <= 300; cut++) {
+		char hex[SHA256_HEX_LENGTH + 1];
+		struct sha256 sha;
+
+		sha256_init(&sha);
+		sha256_update(&sha, whole, cut);
+		sha256_update(&sha, whole + cut, 300 - cut);
+		sha256_update_zeros(&sha, cut);
+		sha256_update_zeros(&sha, 601 - cut);
+		sha256_update(&sha, whole + 901, sizeof(whole) - 901);
+		sha256_finish(&sha, hex);
+		assert_string_equal(hex, expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(known_texts_have_their_known_digests),
 	        cmocka_unit_test(lengths_around_a_block_are_padded_right),
+	        cmocka_unit_test(pieces_and_zeros_give_the_digest_of_the_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
