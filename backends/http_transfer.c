@@ -31,8 +31,10 @@
 #define BUFFER_BYTES   (128 * 1024L)
 #define CONNECT_MS_MAX 10000
 #define REDIRECTS_MAX  10
-#define DRAIN_NS       CF_NS_PER_S
-#define DISCARD_MAX    65536u
+/* A server that moved is found where it is now, without a name server asked for each connection. */
+#define DNS_CACHE_S 1L
+#define DRAIN_NS    CF_NS_PER_S
+#define DISCARD_MAX 65536u
 
 static void judge(struct http_transfer *t)
 {
@@ -112,6 +114,7 @@ static void set_constants(struct http_transfer *t, CURLcode *rc)
 	        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
 	        {CURLOPT_TCP_NODELAY, 1},
 	        {CURLOPT_TCP_KEEPALIVE, 1},
+	        {CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S},
 	        {CURLOPT_HTTP_VERSION, HTTP_VERSION_OF_DATA},
 	        {CURLOPT_NOPROGRESS, 1},
 	};

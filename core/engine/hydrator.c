@@ -216,8 +216,9 @@ static enum image_hydration state_of_source(struct image *img, char *reason,
                                             size_t size) CF_IMAGE_LOCKED
 {
 	if (img->outage.state == SOURCE_STATE_CHANGED)
-		return say(reason, size, HYDRATION_WAITING, "the source has changed",
-		           img->outage.why);
+		/* Whoever finds a change says so himself. */
+		return say(reason, size, HYDRATION_WAITING,
+		           img->outage.why[0] ? img->outage.why : "the source has changed", "");
 	if (img->outage.state == SOURCE_STATE_UNREACHABLE)
 		return say(reason, size, HYDRATION_WAITING, "the source is unreachable",
 		           img->outage.why);

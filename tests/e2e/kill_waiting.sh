@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Nobody gets stuck: programs that wait for a silent source die when they are killed (buffered, mmap,
-# O_DIRECT and libaio readers, writers), a timer's signal ends no request, one that ends programs
+# O_DIRECT and libaio readers and writers), a timer's signal ends no request, one that ends programs
 # does, and who reads what is there is answered all the while.
 . "$(dirname "$0")/lib.sh"
 
@@ -63,6 +63,23 @@ ends 4
 start write
 kill -TERM "$PROGRAM"
 ends 143
+
+say "writers with O_DIRECT and libaio are killed, and who waits behind them goes on"
+for how in wdirect waio; do
+	start "$how"
+	behind=$((place + 4194304))
+	python3 "$E2E_DIR/waiting_program.py" write "$FILE" "$behind" "$T/behind.waits" 2>"$T/logs/behind" &
+	second=$!
+	wait_for 60 test -e "$T/behind.waits"
+	kill -KILL "$PROGRAM"
+	ends 137
+	# The kernel lets the second one in: its request is at the source now.
+	wait_for 60 server_has_seen 1 ".start <= $behind" ".end >= $behind"
+	PROGRAM=$second
+	kill -KILL "$PROGRAM"
+	ends 137
+	rm "$T/behind.waits"
+done
 
 say "SIGTERM ends a read"
 start read

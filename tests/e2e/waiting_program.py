@@ -5,6 +5,8 @@ mmap    a page fault
 direct  O_DIRECT
 aio     io_submit() and io_getevents() with O_DIRECT
 write   a part of a region
+wdirect the same with O_DIRECT
+waio    the same with io_submit() and io_getevents()
 timer   the same, with a SIGALRM every 200 ms; MARK holds how many came
 term    the same, with a handler for SIGTERM: status 4 if the write ends in EINTR
 
@@ -47,21 +49,34 @@ class Iocb(ctypes.Structure):
                 ('resfd', ctypes.c_uint32)]
 
 
-def read_aio():
-    """The system calls that libaio makes."""
+def aio(opcode, flags, length):
+    """The system calls that libaio makes; the memory."""
     numbers = {'x86_64': (206, 208, 209), 'aarch64': (0, 4, 2)}
     setup, getevents, submit = numbers[os.uname().machine]
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    fd = os.open(path, flags | os.O_DIRECT)
     context = ctypes.c_ulong(0)
     assert libc.syscall(setup, 8, ctypes.byref(context)) == 0
     memory = mmap.mmap(-1, 4096)
-    block = Iocb(fd=fd, buf=ctypes.addressof(ctypes.c_char.from_buffer(memory)), nbytes=4096,
-                 offset=offset)
+    block = Iocb(fd=fd, opcode=opcode, nbytes=length, offset=offset,
+                 buf=ctypes.addressof(ctypes.c_char.from_buffer(memory)))
     blocks = (ctypes.c_void_p * 1)(ctypes.addressof(block))
     assert libc.syscall(submit, context, 1, blocks) == 1
     events = (ctypes.c_uint64 * 4)()
     assert libc.syscall(getevents, context, 1, 1, events, None) == 1
     return memory[:]
+
+
+def read_aio():
+    return aio(0, os.O_RDONLY, 4096)
+
+
+def write_aio():
+    aio(1, os.O_WRONLY, 512)
+
+
+def write_direct():
+    data = mmap.mmap(-1, 4096)
+    os.pwritev(os.open(path, os.O_WRONLY | os.O_DIRECT), [memoryview(data)[:512]], offset)
 
 
 def write():
@@ -102,6 +117,6 @@ else:
         start_timer()
     if how == 'term':
         signal.signal(signal.SIGTERM, lambda number, frame: None)
-    write()
+    {'wdirect': write_direct, 'waio': write_aio}.get(how, write)()
     sys.exit(0)
 assert len(data) == 4096

@@ -8,7 +8,7 @@ BUILD_PACKAGES=(
 )
 RUN_PACKAGES=(fuse3 ca-certificates)
 TEST_PACKAGES=(
-	libcmocka-dev python3 jq curl openssl procps util-linux mount e2fsprogs zstd
+	libcmocka-dev python3 jq curl openssl procps iproute2 util-linux mount e2fsprogs zstd
 	xfsprogs btrfs-progs fdisk qemu-utils xz-utils attr mmdebstrap
 )
 # What the heavy tests need besides.

@@ -224,11 +224,19 @@ class Control(ServerCase):
             self.control()["faults"], [{"fault": "status", "remaining": 0, "applied": 2}]
         )
 
+    def test_every_so_manieth(self):
+        self.fault("status", status=503, every=3, count=2)
+        statuses = [self.get()[0].status for _ in range(10)]
+        self.assertEqual(statuses, [206, 206, 503, 206, 206, 503, 206, 206, 206, 206])
+
     def test_only_what_matches(self):
         self.fault("status", status=500, overlaps=[1000, 1999])
         cases = (("bytes=0-999", 206), ("bytes=999-1000", 500), ("bytes=2000-", 206))
         for text, status in cases:
             self.assertEqual(self.get(text)[0].status, status, text)
+        self.fault("status", status=500, path="/other")
+        self.assertEqual(len(self.control(clear="/disk.raw")["faults"]), 1)
+        self.assertEqual(self.control(clear="/other")["faults"], [])
         self.fault("status", status=500, path="/other")
         self.assertEqual(self.get()[0].status, 206)
 
@@ -362,6 +370,17 @@ class Faults(ServerCase):
         self.assertIn(b"X-Padding: " + b"x" * 65536, self.raw(b"Connection: close\r\n")[0])
         self.fault("garbage_status_line")
         self.assertTrue(self.raw(b"Connection: close\r\n")[0].startswith(b"SPAM AND EGGS\r\n"))
+
+    def test_endless(self):
+        for fault, part in (("endless_header", b"X-More: "), ("endless_body", b"\r\n10000\r\n\0")):
+            self.fault(fault)
+            with socket.create_connection(("127.0.0.1", self.port), DEADLINE) as client:
+                client.sendall(b"GET /disk.raw HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\n")
+                data = b""
+                while len(data) < 3_000_000:
+                    data += client.recv(1 << 20)
+            self.assertIn(part, data[-200_000:])
+            self.assertEqual(self.control()["faults"][0]["applied"], 1, "others are served")
 
     def test_redirects(self):
         self.fault("redirect")

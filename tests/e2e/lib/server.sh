@@ -106,12 +106,12 @@ make_certificate() {
 		-keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
 }
 
-# start_nginx [tls]: sets NGINX_URL, NGINX_PID, NGINX_LOG (one JSON object per request). NGINX_MORE:
-# further directives for its server.
+# start_nginx [tls | proxy URL]: serves files, or over TLS what the server at URL says. Sets NGINX_URL,
+# NGINX_PID, NGINX_LOG (one JSON object per request). NGINX_MORE: further directives for its server.
 start_nginx() {
 	local program attempt port listen='' scheme=http
 	program=$(nginx_program) || skip "needs nginx (Debian package nginx-light)"
-	if [[ ${1:-} = tls ]]; then
+	if [[ ${1:-} = tls || ${1:-} = proxy ]]; then
 		make_certificate
 		scheme=https
 	fi
@@ -124,7 +124,7 @@ start_nginx() {
 		listen="listen 127.0.0.1:$port;"
 		[[ $scheme = http ]] || listen="listen 127.0.0.1:$port ssl http2;
 		        ssl_certificate $T/cert.pem; ssl_certificate_key $T/key.pem;"
-		write_nginx_configuration "$listen" >"$T/nginx/nginx.conf"
+		write_nginx_configuration "$listen" "${2:-}" >"$T/nginx/nginx.conf"
 		"$program" -p "$T/nginx" -e "$T/logs/nginx-error" -c "$T/nginx/nginx.conf" \
 			2>>"$T/logs/nginx-stderr" &
 		NGINX_PID=$!
@@ -153,8 +153,15 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# write_nginx_configuration LISTEN-DIRECTIVES
+# write_nginx_configuration LISTEN-DIRECTIVES [URL of the server behind it]
 write_nginx_configuration() {
+	local content="root $T/www;"
+	[[ -z $2 ]] || content="location / {
+		            proxy_pass $2;
+		            proxy_http_version 1.1;
+		            proxy_set_header Connection '';
+		            proxy_buffering off;
+		        }"
 	cat <<-END
 		daemon off;
 		worker_processes 1;
@@ -176,7 +183,7 @@ write_nginx_configuration() {
 		    keepalive_requests 100000;
 		    server {
 		        $1
-		        root $T/www;
+		        $content
 		        ${NGINX_MORE:-}
 		    }
 		}

@@ -3,6 +3,7 @@
 A fault is a JSON object {"fault": NAME, parameters...}. All take
     count     how many matching requests it spoils; without it, all until cleared
     after     how many matching requests pass unspoiled before
+    every     only each so manieth matching request, as with one bad node behind a balancer
     path      only requests for this path
     method    only this method; "GET" if not given
     overlaps  [first, last]: only range requests that touch these bytes
@@ -19,7 +20,7 @@ from response import FilePart, Response
 
 ENTITY = {}
 RESPONSE = {}
-MATCHING = {"fault", "count", "after", "path", "method", "overlaps"}
+MATCHING = {"fault", "count", "after", "every", "path", "method", "overlaps"}
 BOUNDARY = "8ad3f1c0clonefs"
 
 
@@ -54,10 +55,12 @@ class Fault:
         if unknown:
             raise FaultError("%s does not take %s" % (self.name, ", ".join(sorted(unknown))))
         self._parameters = {key: spec.get(key, value) for key, value in defaults.items()}
-        self._path = spec.get("path")
+        self.path = spec.get("path")
         self._method = spec.get("method", "HEAD" if self.name == "head_refused" else "GET")
         self._overlaps = spec.get("overlaps")
         self._to_skip = spec.get("after", 0)
+        self._every = spec.get("every", 1)
+        self._matched = 0
         self.remaining = spec.get("count")
         self.applied = 0
 
@@ -65,12 +68,15 @@ class Fault:
         """True if this request is to be spoiled; counts it."""
         if self.remaining == 0 or request.method != self._method:
             return False
-        if self._path is not None and request.path != self._path:
+        if self.path is not None and request.path != self.path:
             return False
         if self._overlaps and not overlaps(asked_range(request), self._overlaps):
             return False
         if self._to_skip:
             self._to_skip -= 1
+            return False
+        self._matched += 1
+        if self._matched % self._every:
             return False
         if self.remaining is not None:
             self.remaining -= 1
@@ -251,10 +257,11 @@ def stall(exchange, at):
     cut_at(exchange, at, "stall")
 
 
-@response_fault()
-def drip(exchange):
-    """One body byte a second."""
-    exchange.response.drip = True
+@response_fault(last=None)
+def drip(exchange, last):
+    """One body byte a second; last: only so many at the end of the body."""
+    response = exchange.response
+    response.drip_from = max(0, response.length - last) if last else 0
 
 
 @response_fault()
@@ -328,6 +335,19 @@ def garbage_status_line(exchange, line):
 @response_fault(bytes=65536)
 def huge_header(exchange, bytes):
     exchange.response.headers["X-Padding"] = "x" * bytes
+
+
+@response_fault()
+def endless_header(exchange):
+    """Header lines for as long as they are read."""
+    exchange.response.endless = "header"
+
+
+@response_fault()
+def endless_body(exchange):
+    """Body bytes for as long as they are read, without a Content-Length."""
+    exchange.response.framing = "chunked"
+    exchange.response.endless = "body"
 
 
 @response_fault()

@@ -11,6 +11,7 @@ from connection import HOLD, WRITABLE, CloseConnection
 
 CHUNK = 1024 * 1024
 ZEROS = bytes(64 * 1024)
+ENDLESS_HEADER = b"X-More: %b\r\n" % (b"x" * 1000) * 16
 
 
 class FilePart:
@@ -32,12 +33,14 @@ class Response:
     parts         the body: bytes and FilePart
     framing       "length", "chunked" or "close" (the end of the connection ends the body)
     cut           (body bytes after which something happens, what): "close", "reset", "stall"
+    drip_from     the body byte from which on there is one a second
     silence       never answer
+    endless       "header" or "body": more and more of it, until the client has enough
     """
 
     __slots__ = (
         "status", "reason", "headers", "parts", "framing", "declared_length", "close", "cut",
-        "drip", "silence", "before_head", "status_line", "after_body", "is_head", "sent",
+        "drip_from", "silence", "before_head", "status_line", "after_body", "endless", "is_head", "sent",
     )  # fmt: skip
 
     def __init__(self, status, headers, parts=()):
@@ -49,10 +52,11 @@ class Response:
         self.declared_length = sum(map(len, self.parts))
         self.close = False
         self.cut = None
-        self.drip = False
+        self.drip_from = None
         self.silence = False
         self.before_head = b""
         self.status_line = None
+        self.endless = None
         self.after_body = b""
         self.is_head = False
         self.sent = 0
@@ -102,10 +106,15 @@ class Response:
             self.clip(self.cut[0])
         if self.cut and self.cut[0] < 0:
             raise CloseConnection(after, reset=after == "reset")
+        if self.endless == "header":
+            yield from conn.send(self.head()[:-2])
+            yield from self._repeat(conn, ENDLESS_HEADER)
         yield from conn.send(self.head(), more=bool(self.parts) and not self.is_head)
         if not self.is_head:
             for part in self.parts:
                 yield from self._send_part(conn, part, settings)
+        if self.endless == "body":
+            yield from self._repeat(conn, b"%x\r\n%b\r\n" % (len(ZEROS), ZEROS))
         if after == "stall":
             yield from hold_until_released(settings)
         if after:
@@ -117,13 +126,22 @@ class Response:
         if self.close or self.framing == "close":
             raise CloseConnection("done")
 
+    def _repeat(self, conn, data):
+        while True:
+            yield from conn.send(data)
+            self.sent += len(data)
+            yield WRITABLE
+
     def _send_part(self, conn, part, settings):
         pace = Pace()
         done = 0
         while done < len(part):
             n = min(len(part) - done, CHUNK)
-            if self.drip:
+            drips = self.drip_from is not None and self.sent >= self.drip_from
+            if drips:
                 n = 1
+            elif self.drip_from is not None:
+                n = min(n, self.drip_from - self.sent)
             elif settings.rate:
                 n = min(n, max(4096, settings.rate // 50))
             if self.framing == "chunked":
@@ -136,7 +154,7 @@ class Response:
             if self.framing == "chunked":
                 yield from conn.send(b"\r\n")
             done += n
-            if self.drip:
+            if drips:
                 yield 1.0
             elif settings.rate:
                 delay = pace.delay(n, settings.rate)

@@ -228,7 +228,7 @@ class Server:
     def _change(self, change, conn):
         settings = self._settings
         actions = {
-            "clear": lambda on: on and self._faults.clear(),
+            "clear": self._clear,
             "faults": lambda specs: self._faults.extend([Fault(spec) for spec in specs]),
             "ttfb_ms": lambda value: setattr(settings, "ttfb_ms", number(value)),
             "rate": lambda value: setattr(settings, "rate", int(number(value))),
@@ -246,6 +246,11 @@ class Server:
             if name in change:
                 action(change[name])
         self._wake_held()
+
+    def _clear(self, what):
+        """True: all faults; a path: those that are only for it."""
+        if what:
+            self._faults = [] if what is True else [f for f in self._faults if f.path != what]
 
     def _drop_all_but(self, conn):
         for other in list(self._connections):

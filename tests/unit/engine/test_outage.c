@@ -152,7 +152,7 @@ static void failures_do_not_cover_up_what_changed(void **state)
 	fixture_open(fx);
 	(void)wait_event(fx, IMAGE_EVENT_SOURCE_CHANGED);
 	memcpy(reason, status_of(fx).reason, sizeof(reason));
-	assert_non_null(strstr(reason, "the source has changed"));
+	assert_string_equal(reason, "the memory source was told to end with 6");
 	wait_until(memory_source_nr_open(fx->source) == 0);
 	memory_source_break(fx->source, SOURCE_FAILED);
 	asked = memory_source_nr_asked(fx->source);

@@ -126,6 +126,21 @@ static void background_asks_an_unreachable_source_until_it_is_back(void **state)
 	fixture_free(fx);
 }
 
+static void status_says_why_a_source_cannot_be_reached_from_the_mount_on(void **state)
+{
+	struct fixture *fx = hydrating(256 * KIB, 64 * KIB);
+
+	(void)state;
+	fx->params.source_state = SOURCE_STATE_UNREACHABLE;
+	fx->params.source_why = "nobody is at home";
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	assert_int_equal(status_of(fx).hydration, HYDRATION_WAITING);
+	assert_string_equal(status_of(fx).reason, "the source is unreachable: nobody is at home");
+	memory_source_gate(fx->source, UINT64_MAX);
+	fixture_free(fx);
+}
+
 static void a_reader_gets_his_bytes_when_the_time_of_retry_after_is_over(void **state)
 {
 	struct fixture *fx = fixture_new(256 * KIB, 64 * KIB);
@@ -261,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(background_asks_an_unreachable_source_until_it_is_back),
+	        cmocka_unit_test(status_says_why_a_source_cannot_be_reached_from_the_mount_on),
 	        cmocka_unit_test(a_reader_gets_his_bytes_when_the_time_of_retry_after_is_over),
 	        cmocka_unit_test(queued_fetches_go_when_the_destination_makes_room),
 	        cmocka_unit_test(a_write_parked_while_a_piece_is_in_a_writers_hands_is_done),
