@@ -60,7 +60,10 @@ begin_without_room() {
 		"state_dir=$T/state/refused,metadata=$small/metadata,no_hydration"
 	[[ ! -e $small/metadata && ! -e $T/state/refused/clone.json && ! -e $small/state/clone.json ]] ||
 		fail "something was left behind: $(ls -R "$small" "$T/state")"
-	rm "$small/fill"
+	truncate -s 1M "$small/sparse"
+	mount_refused 1 "No space left on device" "$URL/disk.raw" "$T/mnt" \
+		"state_dir=$T/state/refused,metadata=$small/sparse,no_hydration"
+	rm "$small/fill" "$small/sparse"
 	rm -rf "$T/state/refused"
 }
 
