@@ -57,7 +57,7 @@ void events_handle(const char *name, const struct image_event *event)
 		log_warn("%s: no space, what is read is not kept: %s", name, event->text);
 		return;
 	case IMAGE_EVENT_NO_SPACE_END:
-		log_notice("%s: there is space again", name);
+		log_notice("%s: no longer short of space", name);
 		return;
 	}
 }

@@ -26,6 +26,7 @@
 #include "daemon/fuse_loop.h"
 #include "daemon/hardening.h"
 #include "daemon/history.h"
+#include "daemon/mountinfo.h"
 #include "daemon/notify.h"
 #include "daemon/pending.h"
 #include "daemon/serve.h"
@@ -199,13 +200,15 @@ static int start_mount(struct daemon *d, struct cf_error *err)
  */
 static int look_at_mount(struct daemon *d, struct cf_error *err)
 {
-	struct stat st;
+	struct mountinfo_entry entry;
+	int r = mount_ask(d->image_path);
 
-	if (stat(d->image_path, &st) < 0)
-		return cf_error_errno(err, -errno, "cannot look at %s after mounting it",
-		                      d->image_path);
-	d->device = st.st_dev;
-	mount_set_read_ahead(st.st_dev);
+	if (r == 0)
+		r = mountinfo_look(d->place.path, &entry);
+	if (r < 0)
+		return cf_error_errno(err, r, "cannot look at %s after mounting it", d->image_path);
+	d->device = entry.device;
+	mount_set_read_ahead(d->device);
 	return 0;
 }
 

@@ -31,6 +31,14 @@ void mount_place_fini(struct mount_place *place);
 char *mount_option_string(const char *source, bool read_only, bool allow_other,
                           const char *kernel_options);
 
+/*
+ * Looks at @path through the kernel, once, in a process of its own that does not hold /dev/fuse. A
+ * thread of the daemon that waited for the daemon's own answer while SIGKILL ends those who answer
+ * would never end: the kernel does not give up a request that was taken, and /dev/fuse stays open
+ * for as long as that thread is there. 0 or stat()'s error.
+ */
+int mount_ask(const char *path);
+
 /* One mmap fault then becomes one request of 1 MiB. Best effort: only root may do it. */
 void mount_set_read_ahead(dev_t device);
 

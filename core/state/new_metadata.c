@@ -251,6 +251,13 @@ static int format(struct state *state, uint64_t size, struct cf_error *err)
 		if (r < 0)
 			return cf_error_errno(err, r, "making metadata %s of %llu bytes",
 			                      state->metadata_path, (unsigned long long)blocks);
+	} else {
+		/* A given file may have its size and not its space. */
+		r = block_io_allocate(state->metadata_io, 0, state->metadata_io->size);
+		if (r < 0 && r != -EOPNOTSUPP)
+			return cf_error_errno(err, r, "allocating the %llu bytes of metadata %s",
+			                      (unsigned long long)state->metadata_io->size,
+			                      state->metadata_path);
 	}
 	r = metadata_open(state->metadata_io, &params, &metadata, err);
 	if (r < 0) {

@@ -29,6 +29,7 @@ static const char usage_text[] =
         "  --crash-every N      operations between crashes, on average; 0: none (0)\n"
         "  --kill COMMAND       what a crash is\n"
         "  --mount COMMAND      and how the image comes back\n"
+        "  --compare-all        after a crash look at everything, not at samples\n"
         "  --weight NAME=N      how often: read read_direct read_mapped write write_direct\n"
         "                       write_mapped write_regions punch zero sync\n"
         "  --save FILE          in the end, what the image must hold\n";
@@ -68,7 +69,7 @@ static bool parse_weight(char *text, struct run_options *options)
 static bool parse_option(int option, char *value, struct run_options *options)
 {
 	uint64_t number = 0;
-	bool is_number = parse_number(value, &number);
+	bool is_number = value && parse_number(value, &number);
 
 	switch (option) {
 	case 'i':
@@ -85,6 +86,9 @@ static bool parse_option(int option, char *value, struct run_options *options)
 		return true;
 	case 'S':
 		options->save = value;
+		return true;
+	case 'a':
+		options->compare_all = true;
 		return true;
 	case 'r':
 		return parse_size(value, &options->region_size) == 0;
@@ -119,6 +123,7 @@ static bool parse_options(int argc, char **argv, struct run_options *options)
 	        {"weight", required_argument, NULL, 'w'},
 	        {"operations", required_argument, NULL, 'o'},
 	        {"threads", required_argument, NULL, 't'},
+	        {"compare-all", no_argument, NULL, 'a'},
 	        {"seed", required_argument, NULL, 's'},
 	        {"crash-every", required_argument, NULL, 'c'},
 	        {0},

@@ -158,13 +158,13 @@ static bool compare_samples(struct worker *worker)
 	return true;
 }
 
-static bool compare_all(struct worker *worker)
+static bool compare_all(struct worker *worker, const char *what)
 {
 	uint64_t size = model_size(worker->target->model), length;
 
 	for (uint64_t offset = 0; offset < size; offset += length) {
 		length = size - offset < OPERATION_ROOM ? size - offset : OPERATION_ROOM;
-		if (!compare(worker, "in the end: a read", offset, length))
+		if (!compare(worker, what, offset, length))
 			return false;
 	}
 	return true;
@@ -188,6 +188,8 @@ static bool take_stock(struct running *running, struct worker *worker)
 		perror("fsync after a crash");
 		return false;
 	}
+	if (running->options->compare_all)
+		return compare_all(worker, "after a crash: a read");
 	return compare_samples(worker);
 }
 
@@ -254,7 +256,7 @@ static int finish(const struct running *running, struct worker *worker, bool fin
 		perror("the last fsync");
 		fine = false;
 	}
-	fine = fine && compare_all(worker);
+	fine = fine && compare_all(worker, "in the end: a read");
 	report(running);
 	if (!fine)
 		(void)fprintf(stderr, "model_io: seed %" PRIu64 "\n", running->options->seed);

@@ -2,12 +2,14 @@
 #ifndef CLONEFS_TESTS_MODEL_IO_RUN_H
 #define CLONEFS_TESTS_MODEL_IO_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tests/support/model_io/operations.h"
 
 struct run_options {
 	const char *image, *begin, *kill, *mount, *save;
+	bool compare_all; /* after each crash */
 	uint64_t region_size;
 	uint64_t operations;
 	uint64_t crash_every;

@@ -30,4 +30,7 @@ try 1 'a crash that loses all' --operations 3000 --crash-every 300 --kill true \
 	--mount "cp '$folder/begin' '$folder/image'"
 try 1 'a crash that spoils something' --operations 3000 --crash-every 1000 --kill true \
 	--mount "head -c 300000 /dev/urandom | dd of='$folder/image' bs=1M seek=1 conv=notrunc status=none"
+try 1 'a crash that spoils one byte' --operations 3000 --crash-every 1000 --compare-all --kill true \
+	--mount "printf x | dd of='$folder/image' bs=1 seek=1234567 conv=notrunc status=none &&
+		printf y | dd of='$folder/image' bs=1 seek=1234568 conv=notrunc status=none"
 try 2 'wrong usage' --operations none

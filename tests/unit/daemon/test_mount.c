@@ -135,6 +135,14 @@ static void what_is_not_mounted_is_detached_already(void **state)
 	assert_int_equal(mount_detach("/", makedev(0, 0xfffff)), -EBUSY);
 }
 
+static void what_is_there_answers(void **state)
+{
+	(void)state;
+	assert_int_equal(mount_ask("/"), 0);
+	assert_int_equal(mount_ask("/no/such/mountpoint"), -ENOENT);
+	assert_int_equal(mount_ask("/dev/null/file"), -ENOTDIR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +153,7 @@ int main(void)
 	        cmocka_unit_test(the_source_is_escaped),
 	        cmocka_unit_test(folders_and_regular_files_are_places),
 	        cmocka_unit_test(what_is_not_mounted_is_detached_already),
+	        cmocka_unit_test(what_is_there_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,25 @@ static void a_write_that_finds_room_again_ends_it(void **state)
 	fixture_free(fx);
 }
 
+/* Nothing is written any more that could find room: punching needs none. */
+static void changes_that_complete_the_image_end_it(void **state)
+{
+	struct fixture *fx = fixture_new(256 * KIB, 64 * KIB);
+	char byte = 1;
+
+	(void)state;
+	memory_io_fail(fx->destination, MEMORY_IO_WRITE, 1, -ENOSPC, true);
+	fixture_open(fx);
+	assert_int_equal(do_write(fx, 5, &byte, 1), -ENOSPC);
+	(void)wait_event(fx, IMAGE_EVENT_NO_SPACE_BEGIN);
+	assert_int_equal(do_range(fx, IMAGE_PUNCH, 0, 192 * KIB), 0);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_NO_SPACE_END), 0);
+	assert_int_equal(do_range(fx, IMAGE_PUNCH, 192 * KIB, 64 * KIB), 0);
+	(void)wait_event(fx, IMAGE_EVENT_NO_SPACE_END);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_NO_SPACE_END), 1);
+	fixture_free(fx);
+}
+
 /* Readers do not hammer a full destination: what they fetch is kept again after the next try. */
 static void misses_are_not_tried_between_two_tries(void **state)
 {
@@ -160,6 +179,7 @@ int main(void)
 	        cmocka_unit_test(another_error_is_treated_alike),
 	        cmocka_unit_test(a_hydrated_region_stays_hydrated),
 	        cmocka_unit_test(a_write_that_finds_room_again_ends_it),
+	        cmocka_unit_test(changes_that_complete_the_image_end_it),
 	        cmocka_unit_test(misses_are_not_tried_between_two_tries),
 	        cmocka_unit_test(one_region_is_tried_now_and_then_until_there_is_room),
 	};

@@ -116,6 +116,20 @@ static void a_given_destination_and_metadata_are_made(void **context)
 	assert_false(fixture_exists(fixture_path("state/metadata")));
 }
 
+/* With a size and no space, a later commit would find the file system full. */
+static void a_given_sparse_metadata_file_gets_its_space(void **context)
+{
+	struct stat st;
+
+	(void)context;
+	fixture_truncate(fixture_path("m.bin"), 1024 * KIB);
+	fixture.request.metadata = fixture_path("m.bin");
+	fixture_create();
+	assert_int_equal(stat(fixture_path("m.bin"), &st), 0);
+	assert_int_equal(st.st_size, 1024 * KIB);
+	assert_true((uint64_t)st.st_blocks * 512 >= 1024 * KIB);
+}
+
 /* What a test puts there before it asks for a new clone. */
 static void empty_parts(void)
 {
@@ -611,6 +625,7 @@ int main(void)
 	        TEST(a_new_clone_says_what_it_is),
 	        TEST(the_metadata_grows_with_the_number_of_regions),
 	        TEST(a_given_destination_and_metadata_are_made),
+	        TEST(a_given_sparse_metadata_file_gets_its_space),
 	        TEST(given_parts_are_taken_or_refused_with_a_sentence),
 	        TEST(what_is_adopted_stays_as_it_is_and_counts_as_modified),
 	        TEST(a_clone_whose_clone_json_is_lost_can_be_taken_over),
