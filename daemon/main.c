@@ -203,7 +203,7 @@ static int look_at_mount(struct daemon *d, struct cf_error *err)
 	struct mountinfo_entry entry;
 	int r = mount_ask(d->image_path);
 
-	if (r == 0)
+	if (r >= 0)
 		r = mountinfo_look(d->place.path, &entry);
 	if (r < 0)
 		return cf_error_errno(err, r, "cannot look at %s after mounting it", d->image_path);
