@@ -259,31 +259,81 @@ def test_continue():
     kernel_continues(small, [[100, 500]], "write:3 commit hydrate", [[0, 999]])
 
 
-def test_alternate():
-    """We and the kernel in turn, on devices so small that blocks are reused at once."""
+class Shared(Device):
+    """A device that we and the kernel go on with in turn; `have` is what is hydrated."""
+
+    def __init__(self, nr_regions, nr_blocks, scan):
+        super().__init__(nr_regions * 8, 8)
+        self.create(os.path.join(work, "shared-%d" % nr_regions), nr_blocks)
+        self.have, self.more = set(), () if scan else ("--no-scan",)
+        self.drive("format check")
+
+    def some(self, dice, lengths):
+        first = dice.randrange(self.nr_regions)
+        last = min(first + dice.choice(lengths), self.nr_regions - 1)
+        return first, last
+
+    def our_turn(self, dice):
+        words = ""
+        for _ in range(dice.randrange(1, 12)):
+            first, last = self.some(dice, (0, 0, 1, 70, 40000))
+            self.have.update(range(first, last + 1))
+            words += "mark:%d-%d " % (first, last) + dice.choice(("commit ", "commit reopen ", ""))
+        self.drive(words + "commit check")
+
+    def we_die(self, dice):
+        """In the middle of a commit: it counts whole or not at all."""
+        first, last = self.some(dice, (0, 1, 70, 40000))
+        argv = [driver, self.path, str(self.target), str(self.region),
+                "mark:%d-%d" % (first, last), "die:%d" % dice.randrange(8)]
+        r = subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        expect(r.returncode in (0, 9), "a dying driver", argv[4:], r.returncode, r.stderr)
+        found = self.drive("check dump")["hydrated_ranges"]
+        after = self.have | set(range(first, last + 1))
+        expect(found in (ranges_of(self.have), ranges_of(after)) and
+               (r.returncode == 9 or found == ranges_of(after)),
+               "after dying in", argv[4:], "found", found)
+        self.have = set_of(found)
+
+    def kernels_turn(self, dice):
+        before, words = ranges_of(self.have), ""
+        for _ in range(dice.randrange(1, 12)):
+            first, last = self.some(dice, (0, 1, 20))
+            self.have.update(range(first, last + 1))
+            words += dice.choice(("write", "discard")) + ":%d-%d " % (first, last)
+            words += dice.choice(("commit ", "commit reload ", ""))
+        kernel_continues(self, before, words, ranges_of(self.have), *self.more)
+
+
+# Regions, blocks of metadata (few, so that the search for free ones wraps), whether the kernel reads
+# every region: one word and its neighbours, one array block and its neighbours, many, an inner node.
+SHARED = ((1, 10, True), (63, 10, True), (64, 10, True), (65, 10, True), (32575, 12, True),
+          (32576, 12, True), (32577, 14, True), (70000, 16, True), (1000000, 80, False),
+          (8209153, 518, False))
+
+
+def alternate(rounds):
     seed = int(os.environ.get("CLONEFS_SEED", "20251127"))
     dice = random.Random(seed)
     print("CLONEFS_SEED=%d" % seed)
-    device = Device(70000 * 8, 8).create(os.path.join(work, "m"), dice.choice((16, 20, 40)))
-    device.drive("format check")
-    have = set()
-    for turn in range(5):
-        words = ""
-        for _ in range(dice.randrange(1, 12)):
-            first = dice.randrange(device.nr_regions)
-            last = min(first + dice.choice((0, 0, 1, 70, 40000)), device.nr_regions - 1)
-            have.update(range(first, last + 1))
-            words += "mark:%d-%d " % (first, last) + dice.choice(("commit ", "commit reopen ", ""))
-        device.drive(words + "commit check")
-        before, words = ranges_of(have), ""
-        for _ in range(dice.randrange(1, 12)):
-            first = dice.randrange(device.nr_regions)
-            last = min(first + dice.choice((0, 1, 20)), device.nr_regions - 1)
-            have.update(range(first, last + 1))
-            words += dice.choice(("write", "discard")) + ":%d-%d " % (first, last)
-            words += dice.choice(("commit ", "commit reload ", ""))
-        kernel_continues(device, before, words, ranges_of(have))
-        print("turn", turn, len(have), "regions")
+    devices = [Shared(*shape) for shape in SHARED]
+    for turn in range(rounds):
+        device = devices[turn % len(devices)]
+        device.our_turn(dice)
+        if dice.randrange(3) == 0:
+            device.we_die(dice)
+        device.kernels_turn(dice)
+        print("turn", turn, len(device.have), "of", device.nr_regions, "regions", flush=True)
+
+
+def test_alternate():
+    """We and the kernel in turn on one device, for many numbers of regions."""
+    alternate(20)
+
+
+def test_alternate_long():
+    """The same for as long as it takes to be sure."""
+    alternate(200)
 
 
 def main():

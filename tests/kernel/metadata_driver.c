@@ -4,14 +4,16 @@
  *     metadata_driver FILE TARGET_SECTORS REGION_SECTORS WORD...
  *
  * WORD: format (must be the first; else the file is opened as it is), mark:A[-B], commit, reopen,
+ * die:N (commits, and ends with exit status 9 instead of the N-th write, from 0),
  * dump (the hydrated set as JSON on stdout), check (damage on stderr, exit status 1).
- * Exit status: 0 done, 1 an operation failed, 2 usage.
+ * Exit status: 0 done, 1 an operation failed, 2 usage, 9 died as told.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/block_io.h"
 #include "core/metadata/check.h"
@@ -23,6 +25,30 @@ struct driver {
 	struct metadata *md;
 	struct cf_error err;
 };
+
+/* ---- dying ---- */
+
+static struct block_io_ops dying_ops;
+static const struct block_io_ops *living_ops;
+static unsigned long writes_left;
+
+static int die_or_write(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
+{
+	if (!writes_left--)
+		_exit(9);
+	return living_ops->pwritev(io, iov, nr_iov, offset);
+}
+
+static void die_at_write(struct block_io *io, unsigned long nr)
+{
+	living_ops = io->ops;
+	dying_ops = *living_ops;
+	dying_ops.pwritev = die_or_write;
+	io->ops = &dying_ops;
+	writes_left = nr;
+}
+
+/* ---- words ---- */
 
 static int dump(const struct driver *driver)
 {
@@ -90,6 +116,10 @@ static int do_word(struct driver *driver, const char *word)
 		return mark(driver, word + 5);
 	if (strcmp(word, "commit") == 0)
 		return commit(driver);
+	if (strncmp(word, "die:", 4) == 0) {
+		die_at_write(driver->io, strtoul(word + 4, NULL, 10));
+		return commit(driver);
+	}
 	if (strcmp(word, "dump") == 0)
 		return dump(driver);
 	if (strcmp(word, "check") == 0)
