@@ -14,8 +14,8 @@
 /* An engine that counts; its requests are plain addresses. */
 struct engine {
 	atomic_int nr_cancels;
-	int last_error;
-	struct image_request *last_request;
+	atomic_int last_error;
+	_Atomic(struct image_request *) last_request;
 };
 
 static atomic_int nr_puts;
@@ -24,8 +24,8 @@ static void engine_cancel(void *user, struct image_request *req, int error)
 {
 	struct engine *engine = user;
 
-	engine->last_error = error;
-	engine->last_request = req;
+	atomic_store(&engine->last_error, error);
+	atomic_store(&engine->last_request, req);
 	atomic_fetch_add(&engine->nr_cancels, 1);
 }
 
@@ -102,7 +102,7 @@ static void a_cancel_reaches_the_engine(void **state)
 	pending_cancel(f->table, pending_number(p), -EINTR);
 	assert_int_equal(f->engine.nr_cancels, 1);
 	assert_int_equal(f->engine.last_error, -EINTR);
-	assert_ptr_equal(f->engine.last_request, REQUEST(1));
+	assert_ptr_equal(atomic_load(&f->engine.last_request), REQUEST(1));
 	pending_finish(p);
 }
 
