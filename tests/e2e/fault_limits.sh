@@ -69,7 +69,7 @@ assert_same_file "$(image_of)" "$T/www/disk.raw"
 umount_clonefs
 rm -r "$(state_dir_of)"
 
-say "max_connections=, and requests of at most 64 MiB"
+say "max_connections="
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,max_connections=3
 server_control '{"ttfb_ms":50}' >/dev/null
 server_mark
