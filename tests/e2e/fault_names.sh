@@ -164,6 +164,8 @@ mount_clonefs "http://slow.test:$port/disk.raw" "$T/mnt" no_hydration,timeout=2s
 mount_clonefs "http://127.0.0.10:$port/disk.raw" "$T/other" no_hydration
 hosts ''
 server_control '{"drop_connections":true}' >/dev/null
+# A name is kept for a second.
+sleep 2
 began=$SECONDS
 fails_at 131072 &
 reader=$!
