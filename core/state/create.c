@@ -18,6 +18,7 @@
 
 #include "core/base/cleanup.h"
 #include "core/base/geometry.h"
+#include "core/metadata/metadata.h"
 #include "core/state/paths.h"
 #include "core/state/state_internal.h"
 
@@ -157,10 +158,20 @@ int state_create(struct state *state, const struct source_identity *identity, st
 	return r;
 }
 
+/* A part that was given stays, and only clone.json tells of which version its regions are. */
+static bool leaves_regions(const struct state *state)
+{
+	bool all_goes = state->made_metadata &&
+	                (state->made_destination || state->destination_plan == PART_MAKE);
+
+	return !all_goes && state->metadata && metadata_nr_hydrated(state->metadata) > 0;
+}
+
 void state_forget_new(struct state *state)
 {
 	/* Users' data is never taken away; adopted data is not ours to begin with. */
-	if (!state->created || (state->modified && !state->adopted_hydrated))
+	if (!state->created || (state->modified && !state->adopted_hydrated) ||
+	    leaves_regions(state))
 		return;
 	/* As long as it names the other files they stay. */
 	if (forget_file(state, CLONE_JSON_FILE) < 0 || path_sync_folder(state->dir) < 0)
@@ -170,5 +181,6 @@ void state_forget_new(struct state *state)
 	for (size_t i = 0; i < sizeof(journal_files) / sizeof(journal_files[0]); i++)
 		(void)forget_file(state, journal_files[i]);
 	(void)forget_file(state, MODIFIED_FILE);
+	(void)path_sync_folder(state->dir);
 	state->created = false;
 }
