@@ -7,6 +7,9 @@
 
 static const char *reason_of(CURLcode code, const char *detail)
 {
+	/* It quotes the environment's proxy, with its login. */
+	if (strncmp(detail, "Unsupported proxy", strlen("Unsupported proxy")) == 0)
+		return "the proxy of the environment cannot be used";
 	return *detail ? detail : curl_easy_strerror(code);
 }
 

@@ -187,7 +187,7 @@ static int relocate(struct clone *clone, const struct options *options,
 	if (!before)
 		return cf_error_set(err, -ENOMEM, "out of memory");
 	if (!options->fake)
-		r = state_relocate(clone->state, options->identity_is_size ? found : NULL, err);
+		r = state_relocate(clone->state, found, err);
 	if (r == 0)
 		warnings_say(&clone->warnings, "the source was %s and is %s from now on", before,
 		             clone->name->shown);
