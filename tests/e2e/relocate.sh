@@ -61,6 +61,18 @@ umount_clonefs
 assert_eq "$(server_count)" 0 "requests once it is there"
 rm -rf "$(state_dir_of)"
 
+say "what the new place shows is pinned: conditions it does not know are not sent"
+mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
+umount_clonefs
+server_control '{"faults":[{"fault":"etag","value":null}]}' >/dev/null
+mount_clonefs "$URL/moved.raw" "$T/mnt" relocate 2>/dev/null
+wait_hydrated
+assert_same_file "$(image_of "$T/mnt" moved.raw)" "$T/www/disk.raw"
+assert_eq "$(jq -r .source.etag "$(state_dir_of)/clone.json")" "" "the pinned ETag"
+umount_clonefs
+rm -rf "$(state_dir_of)"
+server_fault ''
+
 say "to a mirror that shows nothing but the size, if one says so"
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 umount_clonefs

@@ -225,6 +225,27 @@ static void requests_go_to_the_proxy(void **state)
 	assert_int_equal(unsetenv("http_proxy"), 0);
 }
 
+/* curl quotes a proxy that it cannot use. */
+static void the_login_of_the_environments_proxy_is_not_told(void **state)
+{
+	static const char *const proxies[] = {"http://user:ge#heim@127.0.0.1:1",
+	                                      "ftp://user:geheim@127.0.0.1:1"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(proxies); i++) {
+		struct source *source = fixture_open("http://host.invalid/disk", NULL);
+		struct cf_error err = {0};
+		struct source_probe probe;
+
+		assert_int_equal(setenv("http_proxy", proxies[i], 1), 0);
+		assert_true(source->ops->probe(source, PATIENT_MS, &probe, &err) < 0);
+		assert_int_equal(unsetenv("http_proxy"), 0);
+		assert_null(strstr(err.text, "heim"));
+		assert_non_null(strstr(err.text, "proxy of the environment"));
+		fixture_close(source);
+	}
+}
+
 static int setup(void **state)
 {
 	const struct server_options options = {.user = "user:geheim"};
@@ -253,6 +274,7 @@ int main(void)
 	        cmocka_unit_test(a_renewed_secret_counts_at_once),
 	        cmocka_unit_test(files_that_cannot_be_used_are_told_at_once),
 	        cmocka_unit_test(requests_go_to_the_proxy),
+	        cmocka_unit_test(the_login_of_the_environments_proxy_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -92,6 +92,54 @@ static void a_new_clone_says_what_it_is(void **context)
 	state_release(state);
 }
 
+/* The first mount failed, after @nr_hydrated regions had come. */
+static void forget(uint64_t nr_hydrated)
+{
+	struct state *state;
+	struct cf_error err;
+
+	assert_int_equal(state_acquire(&fixture.request, &state, &err), 0);
+	assert_int_equal(state_create(state, &fixture.identity, &err), 0);
+	assert_int_equal(state_open(state, &err), 0);
+	if (nr_hydrated)
+		assert_int_equal(metadata_set_range(state_metadata(state), 0, nr_hydrated), 0);
+	state_forget_new(state);
+	state_release(state);
+}
+
+static void a_forgotten_clone_leaves_nothing(void **context)
+{
+	(void)context;
+	forget(3);
+	assert_false(fixture_exists(fixture_path("state")));
+}
+
+static void regions_in_given_parts_keep_their_clone(void **context)
+{
+	struct cf_error err;
+
+	(void)context;
+	for (int given = 0; given < 2; given++) {
+		const char *path;
+
+		fixture_again();
+		path = fixture_path("given");
+		if (given == 0) {
+			fixture_truncate(path, IMAGE_SIZE);
+			fixture.request.destination = path;
+		} else {
+			fixture_truncate(path, 1024 * KIB);
+			fixture.request.metadata = path;
+		}
+		forget(0);
+		assert_false(fixture_exists(fixture_path("state")));
+		assert_true(fixture_exists(fixture_path("given")));
+		forget(3);
+		assert_true(fixture_exists(fixture_path("state/clone.json")));
+		assert_int_equal(fixture_try_open(&fixture.request, &err), 0);
+	}
+}
+
 static void the_metadata_grows_with_the_number_of_regions(void **context)
 {
 	(void)context;
@@ -623,6 +671,8 @@ int main(void)
 	        TEST(a_new_clone_has_its_files_with_their_sizes_and_modes),
 	        TEST(modes_do_not_depend_on_a_strict_umask),
 	        TEST(a_new_clone_says_what_it_is),
+	        TEST(a_forgotten_clone_leaves_nothing),
+	        TEST(regions_in_given_parts_keep_their_clone),
 	        TEST(the_metadata_grows_with_the_number_of_regions),
 	        TEST(a_given_destination_and_metadata_are_made),
 	        TEST(a_given_sparse_metadata_file_gets_its_space),
