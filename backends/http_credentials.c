@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/small_file.h"
 
 /* What the backend says itself, and must be sure of. */
 static const char *const own_headers[] = {
@@ -44,49 +43,33 @@ void http_credentials_wipe_headers(struct curl_slist *headers)
 	curl_slist_free_all(headers);
 }
 
-/* The number of bytes, HTTP_CREDENTIALS_FILE_MAX + 1 when there are more than that allows. */
-static ssize_t read_up_to_limit(int fd, char *text)
-{
-	size_t length = 0;
-
-	while (length <= HTTP_CREDENTIALS_FILE_MAX) {
-		ssize_t n = read(fd, text + length, HTTP_CREDENTIALS_FILE_MAX + 1 - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		length += (size_t)n;
-	}
-	return (ssize_t)length;
-}
-
 int http_credentials_read(const char *path, char **ret_text, struct cf_error *err)
 {
 	CF_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	ssize_t length;
+	const size_t size = HTTP_CREDENTIALS_FILE_MAX + 1;
+	size_t length = 0;
 	char *text;
+	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return cf_error_errno(err, -errno, "%s cannot be read", path);
-	if (!S_ISREG(st.st_mode))
-		return cf_error_set(err, -EINVAL, "%s is no regular file", path);
-	text = malloc(HTTP_CREDENTIALS_FILE_MAX + 2);
+	text = malloc(size);
 	if (!text)
 		return cf_error_errno(err, -ENOMEM, "%s", path);
-	length = read_up_to_limit(fd, text);
-	text[length > 0 ? length : 0] = 0;
-	if (length >= 0 && length <= HTTP_CREDENTIALS_FILE_MAX && strlen(text) == (size_t)length) {
-		*ret_text = text;
-		return 0;
+	r = small_file_read(fd, text, size, &length);
+	if (r == 0) {
+		text[length] = 0;
+		if (strlen(text) == length) {
+			*ret_text = text;
+			return 0;
+		}
 	}
-	explicit_bzero(text, HTTP_CREDENTIALS_FILE_MAX + 2);
+	explicit_bzero(text, size);
 	free(text);
-	if (length < 0)
-		return cf_error_errno(err, (int)length, "%s cannot be read", path);
+	if (r == -EINVAL)
+		return cf_error_set(err, r, "%s is no regular file", path);
+	if (r < 0 && r != -EFBIG)
+		return cf_error_errno(err, r, "%s cannot be read", path);
 	return cf_error_set(err, -EINVAL, "%s has more than %d bytes, or a NUL", path,
 	                    HTTP_CREDENTIALS_FILE_MAX);
 }

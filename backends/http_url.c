@@ -170,11 +170,14 @@ static CURLUcode check_proxy_scheme(CURLU *u)
 static CURLUcode build_proxy(CURLU *u, const char *text, struct http_url *url)
 {
 	CURLUcode rc = u ? CURLUE_OK : CURLUE_OUT_OF_MEMORY;
+	bool has_scheme = strstr(text, "://");
 
-	if (rc == CURLUE_OK && strstr(text, "://"))
-		rc = curl_url_set(u, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
-	else if (rc == CURLUE_OK)
-		rc = curl_url_set(u, CURLUPART_URL, text, CURLU_GUESS_SCHEME);
+	if (rc == CURLUE_OK)
+		rc = curl_url_set(u, CURLUPART_URL, text,
+		                  has_scheme ? CURLU_NON_SUPPORT_SCHEME : CURLU_DEFAULT_SCHEME);
+	/* Not guessed from the host's name, which may begin with "ftp.". */
+	if (rc == CURLUE_OK && !has_scheme)
+		rc = curl_url_set(u, CURLUPART_SCHEME, "http", 0);
 	if (rc == CURLUE_OK)
 		rc = check_proxy_scheme(u);
 	if (rc == CURLUE_OK)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/small_file.h"
 #include "core/base/geometry.h"
 #include "core/state/paths.h"
 
@@ -222,31 +223,17 @@ static int read_file(int folder, char **ret_text, size_t *ret_length)
 {
 	CF_AUTO_CLOSE int fd = openat(folder, CLONE_JSON_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	CF_AUTO_FREE char *text = NULL;
-	size_t length = 0;
-	struct stat st;
+	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
 	text = malloc(FILE_SIZE_MAX);
 	if (!text)
 		return -ENOMEM;
-	for (;;) {
-		ssize_t n = read(fd, text + length, FILE_SIZE_MAX - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		length += (size_t)n;
-		if (length == FILE_SIZE_MAX)
-			return -EFBIG;
-	}
+	r = small_file_read(fd, text, FILE_SIZE_MAX, ret_length);
+	if (r < 0)
+		return r;
 	*ret_text = cf_steal(&text);
-	*ret_length = length;
 	return 0;
 }
 

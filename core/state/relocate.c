@@ -17,13 +17,12 @@ int state_relocate(struct state *state, const struct source_identity *identity,
 	CF_AUTO_FREE char *url = strdup(state->source_url);
 	int r;
 
-	assert(!identity || identity->size == before->source.size);
+	assert(identity->size == before->source.size);
 	if (!url)
 		return cf_error_errno(err, -ENOMEM, "%s/%s", state->dir, CLONE_JSON_FILE);
 	after.source_url = url;
 	memcpy(after.source_sha256, state->source_sha256, sizeof(after.source_sha256));
-	if (identity)
-		after.source = *identity;
+	after.source = *identity;
 	r = clone_config_save(state->dir, &after, err);
 	if (r < 0) {
 		/* The new one may be there already, only not durable. */

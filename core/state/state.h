@@ -79,8 +79,8 @@ bool state_is_elsewhere(const struct state *state);
 
 /*
  * The clone is one of the URL that was asked for from now on: clone.json is written anew, durably.
- * The caller has made sure that it is the same image. @identity NULL: the pinned one stays; else it
- * is pinned instead, and must have the clone's size. After an error the old URL counts.
+ * The caller has made sure that it is the same image. @identity, what the new place shows of it, is
+ * pinned from now on; it must have the clone's size. After an error the old URL counts.
  */
 int state_relocate(struct state *state, const struct source_identity *identity,
                    struct cf_error *err);

@@ -143,9 +143,37 @@ static void origins_are_scheme_host_and_port(void **state)
 	}
 }
 
+static void proxies_are_http_unless_they_say_otherwise(void **state)
+{
+	static const struct {
+		const char *given, *text, *user;
+	} cases[] = {
+	        {"proxy:3128", "http://proxy:3128/", NULL},
+	        {"ftp.corp.example:3128", "http://ftp.corp.example:3128/", NULL},
+	        {"name:geheim@imap.corp.example:3128", "http://imap.corp.example:3128/", "name"},
+	        {"https://proxy:3128", "https://proxy:3128/", NULL},
+	        {"socks5h://name:geheim@proxy:1080", "socks5h://proxy:1080/", "name"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct cf_error err = {0};
+		struct http_url *url;
+
+		assert_int_equal(http_url_parse_proxy(cases[i].given, &url, &err), 0);
+		assert_string_equal(url->text, cases[i].text);
+		if (cases[i].user)
+			assert_string_equal(url->user, cases[i].user);
+		else
+			assert_null(url->user);
+		http_url_unref(url);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(proxies_are_http_unless_they_say_otherwise),
 	        cmocka_unit_test(userinfo_and_query_are_moved_out_of_sight),
 	        cmocka_unit_test(a_refusal_does_not_repeat_the_url),
 	        cmocka_unit_test(redirects_lead_only_to_http_and_not_down),
