@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/min_max.h"
 #include "core/base/mutex.h"
 #include "core/state/data_scan.h"
 #include "core/state/sha256.h"
@@ -44,17 +45,12 @@ const char *digest_state_name(enum digest_state state)
 	return "impossible";
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* 0, or why it ended early: -ECANCELED, or the errno of a read. */
 static int take_data(struct digest *digest, struct sha256 *sha, void *buf, uint64_t offset,
                      uint64_t end)
 {
 	while (offset < end) {
-		size_t n = (size_t)smaller(end - offset, PIECE);
+		size_t n = (size_t)min_u64(end - offset, PIECE);
 		int r;
 
 		if (atomic_load(&digest->stopping))
@@ -71,7 +67,7 @@ static int take_data(struct digest *digest, struct sha256 *sha, void *buf, uint6
 static int take_zeros(struct digest *digest, struct sha256 *sha, uint64_t length)
 {
 	while (length) {
-		uint64_t n = smaller(length, PIECE);
+		uint64_t n = min_u64(length, PIECE);
 
 		if (atomic_load(&digest->stopping))
 			return -ECANCELED;
@@ -97,8 +93,8 @@ static int compute(struct digest *digest, char ret_hex[SHA256_HEX_LENGTH + 1])
 		/* A device may be larger than the image. */
 		if (!data_next(digest->params.io, offset, &start, &end))
 			start = end = size;
-		start = smaller(start, size);
-		end = smaller(end, size);
+		start = min_u64(start, size);
+		end = min_u64(end, size);
 		r = take_zeros(digest, &sha, start - offset);
 		if (r == 0)
 			r = take_data(digest, &sha, buf, start, end);

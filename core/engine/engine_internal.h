@@ -18,6 +18,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/geometry.h"
+#include "core/base/min_max.h"
 #include "core/base/mutex.h"
 #include "core/engine/budget.h"
 #include "core/engine/image.h"
@@ -342,16 +343,6 @@ static inline bool image_is_stopped(const struct image *img)
 static inline uint64_t ns_after(uint64_t base_ns, uint64_t ms)
 {
 	return ms > (NEVER_NS - base_ns) / CF_NS_PER_MS ? NEVER_NS : base_ns + ms * CF_NS_PER_MS;
-}
-
-static inline uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 #endif

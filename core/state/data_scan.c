@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/cleanup.h"
+#include "core/base/min_max.h"
 
 #define BUFFER_SIZE (UINT64_C(1) << 20)
 #define NR_SAMPLES  64
@@ -17,16 +18,11 @@ bool data_is_zero(const void *data, size_t length)
 	return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static int scan_range(struct block_io *io, void *buf, uint64_t offset, uint64_t length,
                       bool *ret_found)
 {
 	while (length && !*ret_found) {
-		size_t n = (size_t)smaller(length, BUFFER_SIZE);
+		size_t n = (size_t)min_u64(length, BUFFER_SIZE);
 		int r = block_io_pread(io, buf, n, offset);
 
 		if (r < 0)
@@ -57,7 +53,7 @@ bool data_next(struct block_io *io, uint64_t offset, uint64_t *ret_start, uint64
 /* Pieces spread evenly, the last one at the very end (where backup partition tables are). */
 static int scan_samples(struct block_io *io, void *buf, bool *ret_found)
 {
-	uint64_t length = smaller(io->size, BUFFER_SIZE / 16);
+	uint64_t length = min_u64(io->size, BUFFER_SIZE / 16);
 	int r = 0;
 
 	for (uint64_t i = 1; r == 0 && i < NR_SAMPLES && !*ret_found; i++)
@@ -80,7 +76,7 @@ int data_scan(struct block_io *io, bool *ret_found)
 	if (!buf)
 		return -ENOMEM;
 	while (r == 0 && !found && budget && data_next(io, offset, &start, &end)) {
-		uint64_t length = smaller(end - start, budget);
+		uint64_t length = min_u64(end - start, budget);
 
 		r = scan_range(io, buf, start, length, &found);
 		budget -= length;
