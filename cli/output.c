@@ -147,6 +147,9 @@ void output_status(FILE *out, const struct control_status *s)
 	           format_size(s->size, size, sizeof(size)), s->size,
 	           s->modified ? ", written to" : "");
 	print_line(out, "source", "%s (%s)", s->source, s->source_state);
+	/* Hydration that waits for the source has it in its own reason. */
+	if (s->source_reason[0] && !strstr(s->reason, s->source_reason))
+		print_line(out, "", "%s", s->source_reason);
 	print_line(out, "mode", "%s%s", s->mode, s->read_only ? ", mounted read-only" : "");
 	print_hydration(out, s);
 	print_transfer(out, s);

@@ -61,6 +61,8 @@ static void fill_strings(struct daemon *d, const struct image_status *image,
 	status->digest = digest_state_name(digest_get(d->digest, image->modified));
 	status->version = CLONEFS_VERSION;
 	(void)snprintf(status->reason, sizeof(status->reason), "%s", image->reason);
+	(void)snprintf(status->source_reason, sizeof(status->source_reason), "%s",
+	               image->source_reason);
 }
 
 static void get_status(void *user, struct control_status *ret_status)

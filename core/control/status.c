@@ -68,6 +68,7 @@ static int put_fields(json_t *object, const struct control_status *status)
 		        json_text(*(const char *const *)value_at(status, &strings[i])));
 	failed |= json_object_set_new(object, "reason",
 	                              status->reason[0] ? json_text(status->reason) : json_null());
+	failed |= json_object_set_new(object, "source_reason", json_text(status->source_reason));
 	for (size_t i = 0; i < COUNT(integers); i++)
 		failed |= json_object_set_new(
 		        object, integers[i].name,
@@ -120,6 +121,12 @@ static int take_strings(json_t *object, struct control_status *status, struct cf
 		return wrong_field(err, "reason", "a string or null");
 	if (reason)
 		(void)strncpy(status->reason, reason, sizeof(status->reason) - 1);
+	value = json_object_get(object, "source_reason");
+	reason = json_string_value(value);
+	if (value && !reason)
+		return wrong_field(err, "source_reason", "a string");
+	if (reason)
+		(void)strncpy(status->source_reason, reason, sizeof(status->source_reason) - 1);
 	return 0;
 }
 

@@ -37,6 +37,9 @@ struct control_status {
 	const char *digest;              /* unverified | ok | mismatch | impossible */
 	const char *version;             /* of the daemon */
 	char reason[CONTROL_REASON_MAX]; /* one sentence; "" is null: running or done */
+	/* What differs, or why it is not reached, one sentence; "": ok or unused, or a daemon that
+	 * does not know the field. */
+	char source_reason[CONTROL_REASON_MAX];
 
 	uint64_t size;                  /* of the image, bytes */
 	uint64_t region_size;           /* bytes */

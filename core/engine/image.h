@@ -183,6 +183,7 @@ struct image_status {
 	enum image_hydration hydration;
 	char reason[256]; /* one sentence; "": running or done */
 	enum image_source_state source_state;
+	char source_reason[256]; /* what differs, or why it is not reached; "": ok or unused */
 	bool paused; /* background is switched off, by image_pause() or params.no_hydration */
 	bool modified;
 	uint64_t regions_total;

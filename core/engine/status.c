@@ -1,4 +1,6 @@
 /* image_get_status(), and the names of states. Nothing here waits for more than the lock. */
+#include <stdio.h>
+
 #include "core/engine/hydrator.h"
 #include "core/engine/pacing.h"
 #include "core/engine/request.h"
@@ -57,6 +59,15 @@ static uint64_t eta_seconds(const struct image_status *status, uint64_t region_s
 	return missing * region_size / status->rate_bytes_per_second;
 }
 
+/* A failure that is still being retried is not the state yet. */
+static void source_reason(const struct image *img, char *reason, size_t size) CF_IMAGE_LOCKED
+{
+	bool away = img->outage.state == SOURCE_STATE_UNREACHABLE ||
+	            img->outage.state == SOURCE_STATE_CHANGED;
+
+	(void)snprintf(reason, size, "%s", away ? img->outage.why : "");
+}
+
 void image_get_status(struct image *img, struct image_status *ret_status)
 {
 	struct image_status status = {0};
@@ -64,6 +75,7 @@ void image_get_status(struct image *img, struct image_status *ret_status)
 	image_lock(img);
 	status.hydration = hydrator_state_locked(img, status.reason, sizeof(status.reason));
 	status.source_state = img->outage.state;
+	source_reason(img, status.source_reason, sizeof(status.source_reason));
 	status.paused = img->hydrator.paused;
 	status.regions_hydrating = img->inflight.nr_entries;
 	status.background_in_flight = img->fetches.nr_running[SOURCE_BACKGROUND] +

@@ -53,7 +53,7 @@ wrong=$(jq -r '
 	def is(t): type == t;
 	def integer: type == "number" and . == floor and . >= 0;
 	[("name","source","mountpoint","image","state_dir","destination","metadata","mode","hydration",
-	  "source_state","digest","version") as $f | select(.[$f] | is("string") | not) | $f],
+	  "source_state","source_reason","digest","version") as $f | select(.[$f] | is("string") | not) | $f],
 	[("size","region_size","regions_total","regions_hydrated","regions_committed",
 	  "regions_hydrating","hydration_threshold","hydration_batch_size","metadata_blocks_used",
 	  "metadata_blocks_total","bytes_from_source","requests","rate_bytes_per_second",

@@ -62,6 +62,9 @@ mount_refused 1 'its ETag was' "$URL/disk.raw" "$T/mnt" no_hydration
 mount_clonefs "$URL/disk.raw" "$T/mnt" offline 2>/dev/null
 assert_eq "$(status_field source_state)" changed "source_state"
 assert_contains "$(status_field reason)" 'its ETag was' "status"
+"$CLONECTL" pause "$T/mnt"
+assert_contains "$(status_field source_reason)" 'its ETag was' "what differs, of a paused clone"
+assert_contains "$("$CLONECTL" status "$T/mnt")" 'its ETag was' "status for people"
 umount_clonefs
 mount_clonefs "$URL/disk.raw" "$T/mnt" identity=size
 wait_hydrated

@@ -102,6 +102,28 @@ static void status_says_why_it_does_not_go_on(void **state)
 	free(text);
 }
 
+static void status_says_once_what_is_wrong_with_the_source(void **state)
+{
+	static const char why[] = "its ETag was \"a\" and is \"b\" now";
+	struct control_status s = sample();
+	char *text;
+
+	(void)state;
+	s.source_state = "changed";
+	strcpy(s.source_reason, why);
+	s.hydration = "paused";
+	strcpy(s.reason, "no_hydration");
+	text = status_text(&s);
+	assert_non_null(strstr(text, "  its ETag was \"a\" and is \"b\" now\n"));
+	free(text);
+	s.hydration = "waiting";
+	(void)snprintf(s.reason, sizeof(s.reason), "%s", why);
+	text = status_text(&s);
+	assert_non_null(strstr(text, "waiting: its ETag was"));
+	assert_null(strstr(text, "  its ETag was"));
+	free(text);
+}
+
 static void terminal_sees_no_control_characters(void **state)
 {
 	static const char evil[] = "\033]0;owned\007\r\n\x9b";
@@ -114,6 +136,7 @@ static void terminal_sees_no_control_characters(void **state)
 	(void)state;
 	s.source = s.image = s.mountpoint = s.hydration = s.mode = s.version = evil;
 	strcpy(s.reason, evil);
+	strcpy(s.source_reason, "\033[2J");
 	out = open_memstream(&text, &size);
 	output_status(out, &s);
 	output_list(out, list, 1);
@@ -239,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(status_says_what_a_person_asks),
 	        cmocka_unit_test(status_says_why_it_does_not_go_on),
+	        cmocka_unit_test(status_says_once_what_is_wrong_with_the_source),
 	        cmocka_unit_test(terminal_sees_no_control_characters),
 	        cmocka_unit_test(list_has_a_line_for_each),
 	        cmocka_unit_test(percent_is_100_only_when_all_is_there),

@@ -198,6 +198,7 @@ static void a_changed_source_is_confirmed_on_a_fresh_connection(void **state)
 	assert_false(memory_source_asked(fx->source, 0).fresh_connection);
 	assert_true(memory_source_asked(fx->source, 1).fresh_connection);
 	assert_int_equal(status_of(fx).source_state, SOURCE_STATE_OK);
+	assert_string_equal(status_of(fx).source_reason, "");
 	fixture_free(fx);
 }
 
@@ -219,6 +220,8 @@ static void a_changed_source_makes_missing_regions_stale(void **state)
 	(void)answer_free(held);
 	assert_int_equal(answer_free(start_read(fx, 65536, 4096)), -ESTALE);
 	assert_int_equal(status_of(fx).source_state, SOURCE_STATE_CHANGED);
+	/* Although background is off, and has a reason of its own. */
+	assert_non_null(strstr(status_of(fx).source_reason, "told to end"));
 	(void)wait_event(fx, IMAGE_EVENT_SOURCE_CHANGED);
 	asked = memory_source_nr_asked(fx->source);
 	assert_int_equal(answer_free(start_read(fx, 2 * 65536, 4096)), -ESTALE);
@@ -229,6 +232,7 @@ static void a_changed_source_makes_missing_regions_stale(void **state)
 	memory_source_break(fx->source, SOURCE_OK);
 	image_resume(fx->img);
 	(void)wait_event(fx, IMAGE_EVENT_SOURCE_BACK);
+	assert_string_equal(status_of(fx).source_reason, "");
 	assert_int_equal(memory_source_asked(fx->source, asked).length, 1);
 	assert_reads_source(fx, 0, MIB);
 	fixture_free(fx);
@@ -263,6 +267,7 @@ static void what_the_mount_found_is_the_reason(void **state)
 	fx->params.source_why = "host is not there";
 	fixture_open(fx);
 	assert_string_equal(status_of(fx).reason, "the source is unreachable: host is not there");
+	assert_string_equal(status_of(fx).source_reason, "host is not there");
 	fixture_free(fx);
 }
 
