@@ -92,10 +92,6 @@ int http_source_open(const char *url, const struct source_options *opts, struct 
                      struct cf_error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct source_limits limits = {
-	        .max_connections = opts->max_connections,
-	        .stall_ms = opts->stall_ms,
-	};
 	struct http_auth *auth = NULL;
 	struct http_url *parsed = NULL;
 	struct http_source *http;
@@ -120,7 +116,7 @@ int http_source_open(const char *url, const struct source_options *opts, struct 
 	if (!http || !http->source.shown)
 		r = cf_error_errno(err, -ENOMEM, "the source cannot be opened");
 	else
-		r = http_loop_open(parsed, auth, opts->cacert, &limits, &http->loop, err);
+		r = http_loop_open(parsed, auth, opts, &http->loop, err);
 	if (r < 0) {
 		if (http)
 			free(http->source.shown);

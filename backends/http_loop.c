@@ -22,6 +22,7 @@
 #include "backends/http_auth.h"
 #include "backends/http_pump.h"
 #include "backends/http_transfer.h"
+#include "backends/registry.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 
@@ -543,17 +544,22 @@ static struct http_loop *new_loop(const char *cacert)
 	return loop;
 }
 
-int http_loop_open(struct http_url *url, struct http_auth *auth, const char *cacert,
-                   const struct source_limits *limits, struct http_loop **ret, struct cf_error *err)
+int http_loop_open(struct http_url *url, struct http_auth *auth, const struct source_options *opts,
+                   struct http_loop **ret, struct cf_error *err)
 {
-	struct http_loop *loop = new_loop(cacert);
+	const struct source_limits limits = {
+	        .max_connections = opts->max_connections,
+	        .stall_ms = opts->stall_ms,
+	};
+	struct http_loop *loop = new_loop(opts->cacert);
 	int r = loop ? http_pump_init(&loop->pump, on_ended, loop) : -ENOMEM;
 
 	if (r < 0)
 		goto free_loop;
 	loop->session.original = url;
 	loop->session.auth = auth;
-	apply_limits(loop, limits);
+	loop->session.insecure_redirect = opts->insecure_redirect;
+	apply_limits(loop, &limits);
 	r = start_thread(loop);
 	if (r < 0)
 		goto fini_pump;

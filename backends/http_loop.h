@@ -14,11 +14,11 @@
 struct http_auth;
 struct http_loop;
 struct http_probe;
+struct source_options;
 
-/* @url, @auth: taken over on success. @cacert: copied, NULL: the system's. */
-int http_loop_open(struct http_url *url, struct http_auth *auth, const char *cacert,
-                   const struct source_limits *limits, struct http_loop **ret,
-                   struct cf_error *err);
+/* @url, @auth: taken over on success. @opts: complete (backends/registry.h); copied. */
+int http_loop_open(struct http_url *url, struct http_auth *auth, const struct source_options *opts,
+                   struct http_loop **ret, struct cf_error *err);
 
 /* Ends what is left with SOURCE_CANCELLED, also what sinks submit meanwhile; then the thread. */
 void http_loop_close(struct http_loop *loop);

@@ -336,7 +336,8 @@ static bool follow(struct http_transfer *t, uint64_t now_ns, struct source_outco
 		(void)http_reply_outcome(outcome, SOURCE_WRONG_REPLY, -EIO,
 		                         "the server redirects to a URL of more than %d bytes",
 		                         HTTP_REPLY_URL_MAX - 1);
-	else if (http_url_redirect(t->at, t->reply.location, &next, &why) < 0)
+	else if (http_url_redirect(t->at, t->reply.location, t->session->insecure_redirect, &next,
+	                           &why) < 0)
 		(void)http_reply_outcome(outcome, SOURCE_WRONG_REPLY, -EIO, "%s", why.text);
 	if (!next)
 		return false;

@@ -213,8 +213,8 @@ int http_url_parse_proxy(const char *text, struct http_url **ret, struct cf_erro
 	                    curl_url_strerror(rc));
 }
 
-int http_url_redirect(const struct http_url *base, const char *location, struct http_url **ret,
-                      struct cf_error *err)
+int http_url_redirect(const struct http_url *base, const char *location, bool insecure,
+                      struct http_url **ret, struct cf_error *err)
 {
 	struct http_url *url = NULL;
 	CURLUcode rc = parse(base->text, location, &url);
@@ -226,11 +226,11 @@ int http_url_redirect(const struct http_url *base, const char *location, struct 
 	if (rc != CURLUE_OK)
 		return cf_error_set(err, -EINVAL, "the server redirects to a malformed URL: %s",
 		                    curl_url_strerror(rc));
-	if (is_https(base) && !is_https(url)) {
+	if (!insecure && is_https(base) && !is_https(url)) {
 		http_url_unref(url);
 		return cf_error_set(err, -EINVAL,
 		                    "the server redirects from https down to http, which is "
-		                    "refused");
+		                    "refused without insecure_redirect");
 	}
 	free(url->user);
 	free(url->password);

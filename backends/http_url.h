@@ -27,10 +27,11 @@ int http_url_parse(const char *text, struct http_url **ret, struct cf_error *err
 
 /*
  * Where a redirect from @base to @location (absolute or relative) leads. Userinfo in it is
- * dropped. -EINVAL: malformed, another scheme than http and https, or from https to http.
+ * dropped. -EINVAL: malformed, another scheme than http and https, or from https to http unless
+ * @insecure.
  */
-int http_url_redirect(const struct http_url *base, const char *location, struct http_url **ret,
-                      struct cf_error *err);
+int http_url_redirect(const struct http_url *base, const char *location, bool insecure,
+                      struct http_url **ret, struct cf_error *err);
 
 /*
  * The URL of a proxy: http, https, socks4, socks4a, socks5 or socks5h; http without a scheme. Only

@@ -5,6 +5,7 @@
 #ifndef CLONEFS_BACKENDS_REGISTRY_H
 #define CLONEFS_BACKENDS_REGISTRY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
@@ -24,6 +25,7 @@ struct source_options {
 	const char *cert;             /* client certificate, PEM */
 	const char *key;              /* its key, PEM; NULL: in cert */
 	const char *proxy;            /* URL; "": none; NULL: the environment's */
+	bool insecure_redirect;       /* follows redirects from https to http */
 	unsigned int max_connections; /* 1 to 256; default 16 */
 	uint64_t stall_ms;            /* see struct source_limits; default 10 s */
 };

@@ -42,6 +42,7 @@ static int open_source(struct clone *clone, const struct options *options, struc
 	        .cert = options->cert,
 	        .key = options->key,
 	        .proxy = options->proxy,
+	        .insecure_redirect = options->insecure_redirect,
 	        .max_connections = clone->settings.max_connections,
 	        .stall_ms = image_stall_ms(clone->settings.timeout_ms),
 	};

@@ -235,6 +235,7 @@ static const struct option_spec option_specs[] = {
         {"cert", VALUE_NEEDED, store_path, FIELD(cert)},
         {"key", VALUE_NEEDED, store_path, FIELD(key)},
         {"proxy", VALUE_NEEDED, store_text, FIELD(proxy)},
+        {"insecure_redirect", VALUE_NONE, store_flag, FIELD(insecure_redirect)},
         {"identity", VALUE_NEEDED, store_identity, 0},
         {"relocate", VALUE_NONE, store_flag, FIELD(relocate)},
         {"region_size", VALUE_NEEDED, store_region_size, 0},

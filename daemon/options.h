@@ -39,7 +39,8 @@ struct options {
 	char *proxy; /* URL, may hold secrets; "": none */
 	bool relocate;
 	bool identity_is_size; /* identity=size */
-	uint64_t region_size;  /* bytes; 0: not given */
+	bool insecure_redirect;
+	uint64_t region_size; /* bytes; 0: not given */
 	bool read_only;
 	bool no_hydration;
 	bool no_discard_passdown;

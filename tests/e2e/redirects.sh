@@ -63,3 +63,10 @@ make_certificate
 start_range_server --tls "$T/cert.pem" "$T/key.pem"
 lead_to "$PLACE/elsewhere.raw"
 mount_refused 1 'from https down to http' "$URL/disk.raw" "$T/mnt" "cacert=$T/cert.pem,timeout=2s"
+
+say "but when asked to"
+lead_to "$PLACE/elsewhere.raw"
+mount_clonefs "$URL/disk.raw" "$T/mnt" "cacert=$T/cert.pem,insecure_redirect"
+wait_hydrated
+assert_same_file "$(image_of)" "$T/www/disk.raw"
+umount_clonefs

@@ -154,27 +154,59 @@ static void other_certificates_are_refused_with_the_reason(void **state)
 	}
 }
 
-static void https_does_not_lead_down_to_http(void **state)
+/* A plain server with the image that @server redirects to. */
+static struct server *start_led_from(struct server *server)
 {
-	const struct source_options options = {.cacert = file("ca.pem"), .stall_ms = PATIENT_MS};
-	struct server *server = start_tls("good");
 	struct server *plain = server_start(NULL);
-	struct source_probe probe;
-	struct cf_error err = {0};
-	struct source *source;
 	char url[256];
 
-	(void)state;
 	fixture_image(server, "disk", MIB);
 	fixture_image(plain, "disk", MIB);
 	server_control(server,
 	               "{\"faults\":[{\"fault\":\"redirect\",\"path\":\"/disk\","
 	               "\"location\":\"%s\"}]}",
 	               server_url(plain, "disk", url));
+	return plain;
+}
+
+static void https_does_not_lead_down_to_http(void **state)
+{
+	const struct source_options options = {.cacert = file("ca.pem"), .stall_ms = PATIENT_MS};
+	struct server *server = start_tls("good");
+	struct server *plain = start_led_from(server);
+	struct source_probe probe;
+	struct cf_error err = {0};
+	struct source *source;
+	char url[256];
+
+	(void)state;
 	source = fixture_open(server_url(server, "disk", url), &options);
 	assert_true(source->ops->probe(source, PATIENT_MS, &probe, &err) < 0);
 	assert_non_null(strstr(err.text, "from https down to http"));
 	assert_int_equal(server_count_requests(plain, "disk", ""), 0);
+	fixture_close(source);
+	server_stop(plain);
+	server_stop(server);
+}
+
+static void it_does_when_asked_to_but_without_the_login(void **state)
+{
+	const struct source_options options = {
+	        .cacert = file("ca.pem"), .insecure_redirect = true, .stall_ms = PATIENT_MS};
+	struct server *server = start_tls("good");
+	struct server *plain = start_led_from(server);
+	struct source *source;
+	char url[256];
+
+	(void)state;
+	(void)snprintf(url, sizeof(url), "https://user:geheim@127.0.0.1:%d/disk",
+	               server_port(server));
+	source = fixture_open(url, &options);
+	(void)fixture_pin(source);
+	fixture_expect_range(source, 1000, 1000);
+	assert_int_equal(server_count_requests(server, "disk", "authorization"), 1);
+	assert_int_equal(server_count_requests(plain, "disk", ""), 2);
+	assert_int_equal(server_count_requests(plain, "disk", "authorization"), 0);
 	fixture_close(source);
 	server_stop(plain);
 	server_stop(server);
@@ -186,6 +218,7 @@ int main(void)
 	        cmocka_unit_test(a_certificate_of_the_given_ca_is_accepted),
 	        cmocka_unit_test(other_certificates_are_refused_with_the_reason),
 	        cmocka_unit_test(https_does_not_lead_down_to_http),
+	        cmocka_unit_test(it_does_when_asked_to_but_without_the_login),
 	};
 
 	(void)setenv("no_proxy", "*", 1);

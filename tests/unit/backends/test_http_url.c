@@ -103,7 +103,7 @@ static void redirects_lead_only_to_http_and_not_down(void **state)
 		int r;
 
 		assert_int_equal(http_url_parse(cases[i].base, &base, &err), 0);
-		r = http_url_redirect(base, cases[i].location, &url, &err);
+		r = http_url_redirect(base, cases[i].location, false, &url, &err);
 		if (cases[i].text) {
 			if (r < 0)
 				fail_msg("%s: %s", cases[i].location, err.text);
@@ -118,6 +118,22 @@ static void redirects_lead_only_to_http_and_not_down(void **state)
 		http_url_unref(url);
 		http_url_unref(base);
 	}
+}
+
+static void who_asks_for_it_is_led_down_to_http_and_nowhere_else(void **state)
+{
+	struct http_url *base, *url = NULL;
+	struct cf_error err = {0};
+
+	(void)state;
+	assert_int_equal(http_url_parse("https://h/a", &base, &err), 0);
+	assert_int_equal(http_url_redirect(base, "http://u:p@h/a", true, &url, &err), 0);
+	assert_string_equal(url->text, "http://h/a");
+	assert_null(url->user);
+	assert_false(http_url_same_origin(base, url));
+	http_url_unref(url);
+	assert_int_equal(http_url_redirect(base, "file:///etc/passwd", true, &url, &err), -EINVAL);
+	http_url_unref(base);
 }
 
 static void origins_are_scheme_host_and_port(void **state)
@@ -177,6 +193,7 @@ int main(void)
 	        cmocka_unit_test(userinfo_and_query_are_moved_out_of_sight),
 	        cmocka_unit_test(a_refusal_does_not_repeat_the_url),
 	        cmocka_unit_test(redirects_lead_only_to_http_and_not_down),
+	        cmocka_unit_test(who_asks_for_it_is_led_down_to_http_and_nowhere_else),
 	        cmocka_unit_test(origins_are_scheme_host_and_port),
 	};
 

@@ -168,7 +168,8 @@ static void values_are_stored(void **state)
 static void logins_and_identity_are_stored(void **state)
 {
 	struct options o = parse_string("user_file=/u,header_file=/h,cert=/c,key=/k,netrc,"
-	                                "proxy=http://a:b@c,identity=size,relocate,name=x");
+	                                "proxy=http://a:b@c,identity=size,relocate,name=x,"
+	                                "insecure_redirect");
 
 	(void)state;
 	assert_string_equal(o.user_file, "/u");
@@ -177,12 +178,12 @@ static void logins_and_identity_are_stored(void **state)
 	assert_string_equal(o.key, "/k");
 	assert_string_equal(o.netrc, "");
 	assert_string_equal(o.proxy, "http://a:b@c");
-	assert_true(o.identity_is_size && o.relocate);
+	assert_true(o.identity_is_size && o.relocate && o.insecure_redirect);
 	options_fini(&o);
 	o = parse_string("netrc=/n,proxy=,identity=size,identity=strict");
 	assert_string_equal(o.netrc, "/n");
 	assert_string_equal(o.proxy, "");
-	assert_false(o.identity_is_size || o.relocate);
+	assert_false(o.identity_is_size || o.relocate || o.insecure_redirect);
 	options_fini(&o);
 }
 
