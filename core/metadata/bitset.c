@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/base/min_max.h"
 #include "core/metadata/array.h"
 
 #define READ_BATCH 64u
@@ -155,7 +156,8 @@ int bitset_read_words(const struct bitset *bitset, struct block_io *io, struct u
                       struct damage_sink *sink, bitset_words_fn *take, void *user)
 {
 	const struct reading reading = {bitset, io, usage, sink, take, user};
-	union metadata_block *batch = malloc(READ_BATCH * sizeof(*batch));
+	union metadata_block *batch =
+	        malloc(min_u64(READ_BATCH, bitset->nr_arrays) * sizeof(*batch));
 	uint32_t nr;
 	int r = 0;
 
