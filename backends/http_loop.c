@@ -42,8 +42,9 @@ struct http_loop {
 	struct http_job_list pending[NR_CLASSES];
 	struct http_transfer_list active;
 	struct http_transfer_list idle;
-	unsigned int nr_active;
-	bool no_conditions; /* the pinned validator could not be made a header: no memory */
+	unsigned int nr_slots;   /* that active transfers have; max_connections at most */
+	unsigned int nr_waiting; /* active transfers without one: they wait for files */
+	bool no_conditions;      /* the pinned validator could not be made a header: no memory */
 
 	struct cf_mutex lock; /* protects what follows, and the jobs' own group */
 	struct http_job_list commands;
@@ -166,11 +167,21 @@ static void end_without_memory(struct http_loop *loop, struct http_job *job)
 	end_job(loop, job, &outcome);
 }
 
+/* An active transfer that waits for no server leaves its slot to others, and may take one more than
+ * there are when it goes on: curl itself holds the connections down then. */
+static void set_slot(struct http_loop *loop, struct http_transfer *t, bool has_slot)
+{
+	*(t->has_slot ? &loop->nr_slots : &loop->nr_waiting) -= 1;
+	*(has_slot ? &loop->nr_slots : &loop->nr_waiting) += 1;
+	t->has_slot = has_slot;
+}
+
 static void release_transfer(struct http_loop *loop, struct http_transfer *t)
 {
+	set_slot(loop, t, true);
+	loop->nr_slots--;
 	TAILQ_REMOVE(&loop->active, t, link);
 	TAILQ_INSERT_HEAD(&loop->idle, t, link);
-	loop->nr_active--;
 }
 
 /* Takes a running transfer out and gives it up, whatever it was doing. */
@@ -181,21 +192,63 @@ static void abandon_transfer(struct http_loop *loop, struct http_transfer *t)
 	release_transfer(loop, t);
 }
 
-/* The easy handle of @t is out of the multi: its request ends, or goes on for another hop. */
-static void finish_transfer(struct http_loop *loop, struct http_transfer *t, CURLcode code,
-                            bool stalled)
+/* What http_transfer_finish() said of @t, which had @job. */
+static void take_step(struct http_loop *loop, struct http_transfer *t, struct http_job *job,
+                      enum http_transfer_step step, const struct source_outcome *outcome)
 {
-	struct http_job *job = t->job;
-	struct source_outcome outcome;
-
-	if (!http_transfer_finish(t, code, stalled, clock_monotonic_ns(), &outcome)) {
+	if (step == HTTP_TRANSFER_OVER) {
 		release_transfer(loop, t);
-		end_job(loop, job, &outcome);
-	} else if (http_pump_add(&loop->pump, t->easy) < 0) {
+		end_job(loop, job, outcome);
+		return;
+	}
+	set_slot(loop, t, step == HTTP_TRANSFER_AGAIN);
+	if (step == HTTP_TRANSFER_AGAIN && http_pump_add(&loop->pump, t->easy) < 0) {
 		http_transfer_abandon(t);
 		release_transfer(loop, t);
 		end_without_memory(loop, job);
 	}
+}
+
+/* The easy handle of @t is out of the multi: its request ends, goes on for another hop, or waits.
+ */
+static void finish_transfer(struct http_loop *loop, struct http_transfer *t, CURLcode code,
+                            bool stalled)
+{
+	bool may_wait = loop->nr_waiting < loop->max_connections;
+	struct http_job *job = t->job;
+	struct source_outcome outcome;
+	enum http_transfer_step step;
+
+	step = http_transfer_finish(t, code, stalled, may_wait, clock_monotonic_ns(), &outcome);
+	take_step(loop, t, job, step, &outcome);
+}
+
+/* Those who wait for the files with the login to be read go on, if they have been. */
+static void resume_renewed(struct http_loop *loop)
+{
+	uint64_t reading = http_auth_renewed(loop->session.auth);
+	struct http_transfer *t = reading ? TAILQ_FIRST(&loop->active) : NULL;
+
+	while (t) {
+		struct http_transfer *next = TAILQ_NEXT(t, link);
+		struct http_job *job = t->job;
+		struct source_outcome outcome;
+		enum http_transfer_step step;
+
+		if (t->reading) {
+			step = http_transfer_renewed(t, reading, clock_monotonic_ns(), &outcome);
+			take_step(loop, t, job, step, &outcome);
+		}
+		t = next;
+	}
+}
+
+/* On the thread that reads files. */
+static void on_renewed(void *user)
+{
+	struct http_loop *loop = user;
+
+	http_pump_wake(&loop->pump);
 }
 
 static void on_ended(void *user, CURL *easy, CURLcode code)
@@ -242,7 +295,8 @@ static struct http_transfer *take_transfer(struct http_loop *loop)
 			return NULL;
 	}
 	TAILQ_INSERT_TAIL(&loop->active, t, link);
-	loop->nr_active++;
+	t->has_slot = true;
+	loop->nr_slots++;
 	return t;
 }
 
@@ -282,7 +336,7 @@ static void start_pending(struct http_loop *loop)
 {
 	struct http_job *job;
 
-	while (loop->nr_active < loop->max_connections && (job = next_pending(loop)))
+	while (loop->nr_slots < loop->max_connections && (job = next_pending(loop)))
 		start_job(loop, job);
 }
 
@@ -470,6 +524,7 @@ static void *loop_main(void *user)
 		run_commands(loop);
 		if (close_down(loop))
 			break;
+		resume_renewed(loop);
 		start_pending(loop);
 		http_pump_run_timer(&loop->pump);
 		due = expire(loop);
@@ -496,12 +551,13 @@ static void free_transfers(struct http_transfer_list *list)
 /* All but the thread. */
 static void destroy(struct http_loop *loop)
 {
+	/* First of all, as it wakes the pump. */
+	http_auth_free(loop->session.auth);
 	free_transfers(&loop->idle);
 	http_pump_fini(&loop->pump);
 	curl_slist_free_all(loop->session.conditions);
 	http_url_unref(loop->session.remembered);
 	http_url_unref(loop->session.original);
-	http_auth_free(loop->session.auth);
 	free(loop->session.cacert);
 	cf_mutex_fini(&loop->lock);
 	free(loop);
@@ -563,6 +619,7 @@ int http_loop_open(struct http_url *url, struct http_auth *auth, const struct so
 	r = start_thread(loop);
 	if (r < 0)
 		goto fini_pump;
+	http_auth_watch(auth, on_renewed, loop);
 	*ret = loop;
 	return 0;
 

@@ -7,6 +7,7 @@
  *    is not: the next attempt asks the original.
  * 5. A request is asked again at once, twice at most: from the original after the remembered URL
  *    refused, and with a login that was renewed meanwhile.
+ * 6. Nobody waits for a reading of the login's files for longer than for a silent server.
  */
 #include "backends/http_transfer.h"
 
@@ -284,6 +285,7 @@ static void become_idle(struct http_transfer *t)
 	if (t->job)
 		t->job->transfer = NULL;
 	t->job = NULL;
+	t->reading = 0;
 	http_url_unref(t->at);
 	t->at = NULL;
 }
@@ -300,6 +302,7 @@ int http_transfer_prepare(struct http_transfer *t, struct http_job *job, uint64_
 	t->redirects = 0;
 	t->from_remembered = remembered;
 	t->renewed = false;
+	t->reading = 0;
 	r = begin_hop(t, remembered ? session->remembered : session->original, now_ns);
 	if (r < 0)
 		become_idle(t);
@@ -356,25 +359,45 @@ static bool ask_original(struct http_transfer *t, uint64_t now_ns)
 	return begin_hop(t, t->session->original, now_ns) == 0;
 }
 
-/* Asks once more when the login that was refused is an old one. */
-static bool renew_login(struct http_transfer *t, uint64_t now_ns, struct source_outcome *outcome)
+static enum http_transfer_step ask_renewed(struct http_transfer *t, uint64_t now_ns)
+{
+	t->renewed = true;
+	return ask_original(t, now_ns) ? HTTP_TRANSFER_AGAIN : HTTP_TRANSFER_OVER;
+}
+
+static bool login_is_old(const struct http_transfer *t)
+{
+	return t->auth_generation != http_auth_generation(t->session->auth);
+}
+
+/* Asks once more when the login that was refused is an old one; whether it is, the files say. */
+static enum http_transfer_step renew_login(struct http_transfer *t, bool may_wait, uint64_t now_ns)
 {
 	struct http_session *session = t->session;
-	struct cf_error why = {0};
-	int r;
+	uint64_t reading;
 
 	if (t->renewed || (t->reply.status != 401 && t->reply.status != 403) ||
 	    !http_url_same_origin(t->at, session->original))
-		return false;
-	r = http_auth_reload(session->auth, &why);
-	if (r < 0)
-		(void)http_reply_outcome(outcome, SOURCE_DENIED, outcome->error.code, "%.*s; %s",
-		                         (int)(CF_ERROR_TEXT_MAX / 2), outcome->error.text,
-		                         why.text);
-	if (t->auth_generation == http_auth_generation(session->auth))
-		return false;
-	t->renewed = true;
-	return ask_original(t, now_ns);
+		return HTTP_TRANSFER_OVER;
+	if (login_is_old(t))
+		return ask_renewed(t, now_ns);
+	reading = http_auth_renew(session->auth, session->stall_ms * CF_NS_PER_MS);
+	if (!reading || !may_wait)
+		return HTTP_TRANSFER_OVER;
+	t->reading = reading;
+	/* Not earlier than it was asked for: who comes after this one's deadline does not wait. */
+	t->progress_ns = clock_monotonic_ns();
+	t->drain_ns = 0;
+	return HTTP_TRANSFER_WAITS;
+}
+
+static void denied_outcome(const struct http_transfer *t, const char *more,
+                           struct source_outcome *outcome)
+{
+	*outcome = t->verdict;
+	if (*more)
+		(void)http_reply_outcome(outcome, SOURCE_DENIED, t->verdict.error.code, "%.*s; %s",
+		                         (int)(CF_ERROR_TEXT_MAX / 2), t->verdict.error.text, more);
 }
 
 static void stalled_outcome(const struct http_transfer *t, struct source_outcome *outcome)
@@ -427,24 +450,56 @@ static void hop_outcome(struct http_transfer *t, CURLcode code, bool stalled,
 		                         "the server's answer is not HTTP");
 }
 
-bool http_transfer_finish(struct http_transfer *t, CURLcode code, bool stalled, uint64_t now_ns,
-                          struct source_outcome *outcome)
+/* After a hop that led nowhere: is there another one to try? */
+static enum http_transfer_step next_step(struct http_transfer *t, bool may_wait, uint64_t now_ns,
+                                         struct source_outcome *outcome)
 {
 	bool was_ok = t->judged && t->verdict.result == SOURCE_OK;
 
-	hop_outcome(t, code, stalled, outcome);
 	if (t->judged && http_reply_is_redirect(&t->reply) && follow(t, now_ns, outcome))
-		return true;
+		return HTTP_TRANSFER_AGAIN;
 	if (was_ok)
 		remember(t);
 	else if (t->from_remembered)
 		forget(t->session);
-	if (outcome->result == SOURCE_DENIED && t->from_remembered && ask_original(t, now_ns))
-		return true;
-	if (outcome->result == SOURCE_DENIED && renew_login(t, now_ns, outcome))
-		return true;
-	become_idle(t);
-	return false;
+	if (outcome->result != SOURCE_DENIED)
+		return HTTP_TRANSFER_OVER;
+	if (t->from_remembered && ask_original(t, now_ns))
+		return HTTP_TRANSFER_AGAIN;
+	return renew_login(t, may_wait, now_ns);
+}
+
+enum http_transfer_step http_transfer_finish(struct http_transfer *t, CURLcode code, bool stalled,
+                                             bool may_wait, uint64_t now_ns,
+                                             struct source_outcome *outcome)
+{
+	enum http_transfer_step step = HTTP_TRANSFER_OVER;
+
+	if (t->reading) {
+		denied_outcome(t, "the files with the login are still being read", outcome);
+	} else {
+		hop_outcome(t, code, stalled, outcome);
+		step = next_step(t, may_wait, now_ns, outcome);
+	}
+	if (step == HTTP_TRANSFER_OVER)
+		become_idle(t);
+	return step;
+}
+
+enum http_transfer_step http_transfer_renewed(struct http_transfer *t, uint64_t reading,
+                                              uint64_t now_ns, struct source_outcome *outcome)
+{
+	enum http_transfer_step step = HTTP_TRANSFER_OVER;
+
+	if (t->reading > reading)
+		return HTTP_TRANSFER_WAITS;
+	t->reading = 0;
+	denied_outcome(t, http_auth_problem(t->session->auth), outcome);
+	if (login_is_old(t))
+		step = ask_renewed(t, now_ns);
+	if (step == HTTP_TRANSFER_OVER)
+		become_idle(t);
+	return step;
 }
 
 void http_transfer_abandon(struct http_transfer *t)

@@ -3,9 +3,11 @@
  * and is finished; a redirect or a refused remembered URL makes it run once more. Knows nothing of
  * sockets and threads: everything here happens on the loop's thread.
  *
- *   idle --prepare--> running --finish--> idle           the outcome is known
- *                        ^        |
- *                        +--------+                      one hop more: add it to the multi again
+ *   idle --prepare--> running --finish--> idle     OVER: the outcome is known
+ *                      ^  ^      |  |      ^
+ *                      |  +------+  |      |         AGAIN: one hop more, add it to the multi again
+ *                      |            v      |
+ *                      +-renewed- waiting -+         WAITS: for the files with the login
  */
 #ifndef CLONEFS_BACKENDS_HTTP_TRANSFER_H
 #define CLONEFS_BACKENDS_HTTP_TRANSFER_H
@@ -49,17 +51,21 @@ struct http_session {
 	uint64_t stall_ms;
 };
 
+enum http_transfer_step { HTTP_TRANSFER_OVER, HTTP_TRANSFER_AGAIN, HTTP_TRANSFER_WAITS };
+
 struct http_transfer {
 	TAILQ_ENTRY(http_transfer) link; /* the loop's: idle or active */
 	CURL *easy;                      /* owned */
 	struct http_session *session;    /* borrowed */
 	struct http_job *job;            /* borrowed; NULL: idle */
+	bool has_slot;                   /* the loop's: it is one of max_connections */
 
 	/* Of the request: */
 	struct http_url *at; /* owned reference; asked now */
 	unsigned int redirects;
 	bool from_remembered; /* the first URL asked was the remembered one */
 	bool renewed;         /* it was denied, and asked again with another login */
+	uint64_t reading;     /* of the login's files, which it waits for; 0: it does not */
 
 	/* Of the hop: */
 	unsigned int auth_generation; /* of the login that was sent */
@@ -84,12 +90,17 @@ void http_transfer_free(struct http_transfer *transfer);
 int http_transfer_prepare(struct http_transfer *transfer, struct http_job *job, uint64_t now_ns);
 
 /*
- * The easy handle is out of the multi again; it ended with @code. True: one hop more, add it
- * again. False: @outcome is the request's, and the transfer is idle. @stalled: no byte came for
- * too long, and the loop took it out.
+ * The easy handle is out of the multi; it ended with @code. OVER: @outcome is the request's, and
+ * the transfer is idle. @stalled: no byte came for too long, and the loop took it out, or it has
+ * waited for too long. WAITS only if it @may_wait.
  */
-bool http_transfer_finish(struct http_transfer *transfer, CURLcode code, bool stalled,
-                          uint64_t now_ns, struct source_outcome *outcome);
+enum http_transfer_step http_transfer_finish(struct http_transfer *transfer, CURLcode code,
+                                             bool stalled, bool may_wait, uint64_t now_ns,
+                                             struct source_outcome *outcome);
+
+/* Of one that waits: readings of the login's files up to @reading are over. Likewise. */
+enum http_transfer_step http_transfer_renewed(struct http_transfer *transfer, uint64_t reading,
+                                              uint64_t now_ns, struct source_outcome *outcome);
 
 /* Gives up what runs; the easy handle is out of the multi already. */
 void http_transfer_abandon(struct http_transfer *transfer);

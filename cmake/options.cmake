@@ -16,6 +16,7 @@ set(CLONEFS_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=: address,und
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(CURL 7.88 REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 find_package(SQLite3 3.40 REQUIRED)
 pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3>=3.14)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)

@@ -345,8 +345,7 @@ static void close_journal(struct clone *clone, const char *reason, int committed
 	struct cf_error both;
 
 	if (committed < 0) {
-		(void)cf_error_set(&both, committed, "%s; the last commit failed: %s", reason,
-		                   why->text);
+		(void)cf_error_set(&both, committed, "%s; %s", reason, why->text);
 		reason = both.text;
 	}
 	journal_close(clone->journal, reason);

@@ -51,7 +51,7 @@ int clone_start(struct clone *clone, const struct options *options,
 
 /*
  * Last commit, then everything is closed and unlocked, the journal included: @reason says there why
- * the clone was closed. 0, or why the last commit failed. Accepts what was opened half. A clone
+ * the clone was closed. 0, or why it did not end well. Accepts what was opened half. A clone
  * that was made for this mount and never shown is taken away.
  */
 int clone_close(struct clone *clone, const char *reason, struct cf_error *err);

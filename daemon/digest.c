@@ -80,12 +80,11 @@ static int take_zeros(struct digest *digest, struct sha256 *sha, uint64_t length
 static int compute(struct digest *digest, char ret_hex[SHA256_HEX_LENGTH + 1])
 {
 	CF_AUTO_FREE void *buf = malloc(PIECE);
+	struct sha256 *sha = sha256_new();
 	uint64_t size = digest->params.size;
 	uint64_t offset = 0;
-	struct sha256 sha;
-	int r = buf ? 0 : -ENOMEM;
+	int r = buf && sha ? 0 : -ENOMEM;
 
-	sha256_init(&sha);
 	while (r == 0 && offset < size) {
 		uint64_t start = size;
 		uint64_t end = size;
@@ -95,13 +94,14 @@ static int compute(struct digest *digest, char ret_hex[SHA256_HEX_LENGTH + 1])
 			start = end = size;
 		start = min_u64(start, size);
 		end = min_u64(end, size);
-		r = take_zeros(digest, &sha, start - offset);
+		r = take_zeros(digest, sha, start - offset);
 		if (r == 0)
-			r = take_data(digest, &sha, buf, start, end);
+			r = take_data(digest, sha, buf, start, end);
 		offset = end;
 	}
 	if (r == 0)
-		sha256_finish(&sha, ret_hex);
+		r = sha256_finish(sha, ret_hex);
+	sha256_free(sha);
 	return r;
 }
 

@@ -325,7 +325,8 @@ static void stop_serving(struct daemon *d)
 		file_times_keep(&d->times);
 }
 
-/* Accepts what was started half. Says why the last commit failed; @reason is for the journal. */
+/* Accepts what was started half. Says why the clone did not end well; @reason is for the journal.
+ */
 static int stop(struct daemon *d, const char *reason, struct cf_error *err)
 {
 	int r;
@@ -385,7 +386,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 	stopped = stop(&d, reason, &stop_err);
 	stop_guard_free(d.guard);
 	if (ready && stopped < 0) {
-		log_error("the last commit failed: %s", stop_err.text);
+		log_error("%s", stop_err.text);
 		r = cf_error_set(err, stopped, "%s", stop_err.text);
 	}
 	cf_mutex_fini(&d.lock);

@@ -24,7 +24,7 @@ check_package() {
 	done
 	depends=$(dpkg-deb -f "$package" Depends)
 	printf '%s depends on %s\n' "$package" "$depends"
-	for file in fuse3 libfuse3-3 libc6 libcurl4 libsqlite3-0 libmicrohttpd12 libjansson4; do
+	for file in fuse3 libfuse3-3 libc6 libcurl4 libssl3 libsqlite3-0 libmicrohttpd12 libjansson4; do
 		[[ $depends =~ (^|[ ,])$file([ ,:]|$) ]] || {
 			printf 'the package does not depend on %s\n' "$file" >&2
 			return 1

@@ -217,8 +217,13 @@ int committer_stop(struct image *img, struct cf_error *err)
 		img->committer.started = false;
 	}
 	image_lock(img);
-	if (image_mode(img) != IMAGE_RW)
-		r = cf_error_set(err, -EIO, "nothing could be committed: %s", img->mode_why);
+	if (image_mode(img) == IMAGE_RO)
+		r = cf_error_set(err, -EIO,
+		                 "the last commit failed: nothing could be committed: %s",
+		                 img->mode_why);
+	else if (image_mode(img) == IMAGE_FAIL)
+		r = cf_error_set(err, -EIO, "nothing was to be committed any more: %s",
+		                 img->mode_why);
 	image_unlock(img);
 	return r;
 }

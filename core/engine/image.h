@@ -215,7 +215,8 @@ void image_stop_background(struct image *img);
  */
 void image_stop(struct image *img);
 
-/* Last commit, ends all threads, frees. 0, or why the last commit failed. NULL is allowed. */
+/* Last commit, ends all threads, frees. 0, or -EIO: it failed, or mode fail was there before; @err
+ * is the whole sentence. NULL is allowed. */
 int image_close(struct image *img, struct cf_error *err);
 
 #endif

@@ -269,7 +269,11 @@ int source_name_parse(const char *source, struct source_name **ret_name, struct 
 		source_name_free(name);
 		return r;
 	}
-	sha256_hex(name->identity, strlen(name->identity), name->identity_sha256);
+	r = sha256_hex(name->identity, strlen(name->identity), name->identity_sha256);
+	if (r < 0) {
+		source_name_free(name);
+		return cf_error_errno(err, r, "the source's name cannot be made");
+	}
 	set_name(name);
 	*ret_name = name;
 	return 0;

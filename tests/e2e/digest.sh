@@ -73,6 +73,7 @@ assert_eq "$(status_field mode)" fail "mode"
 exec 7<&-
 umount_clonefs
 journal_says '^mode|.*|fail: the image has the SHA-256'
+journal_says '^close|.*|umount; nothing was to be committed any more: the image has the SHA-256'
 
 say "killed before it is known: the next mount finds out"
 rm -r "$STATE"

@@ -4,7 +4,7 @@
 
 BUILD_PACKAGES=(
 	gcc libc6-dev cmake ninja-build pkg-config
-	libfuse3-dev libcurl4-openssl-dev libsqlite3-dev libjansson-dev libmicrohttpd-dev libsystemd-dev
+	libfuse3-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libjansson-dev libmicrohttpd-dev libsystemd-dev
 )
 RUN_PACKAGES=(fuse3 ca-certificates)
 TEST_PACKAGES=(

@@ -129,6 +129,9 @@ static void a_renewed_secret_counts_at_once(void **state)
 	} cases[] = {
 	        {"user:geheim", "user:neu", {.user_file = file, .stall_ms = PATIENT_MS}},
 	        {GEHEIM, NEU, {.header_file = file, .stall_ms = PATIENT_MS}},
+	        {"default login user password geheim",
+	         "default login user password neu",
+	         {.netrc = file, .stall_ms = PATIENT_MS}},
 	};
 	char url[256];
 

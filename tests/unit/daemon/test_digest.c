@@ -115,7 +115,7 @@ static void the_verdict_is_told_once_and_stays(void **state)
 
 		listener_init(&l, SIZE);
 		l.io->size = cases[i].device_size;
-		sha256_hex(memory_io_data(l.io), cases[i].size, expected);
+		assert_int_equal(sha256_hex(memory_io_data(l.io), cases[i].size, expected), 0);
 		atomic_store(&l.modified, cases[i].modified);
 		if (cases[i].read_fails)
 			memory_io_fail(l.io, MEMORY_IO_READ, 1, cases[i].read_fails, true);

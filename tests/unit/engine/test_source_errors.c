@@ -274,6 +274,7 @@ static void what_the_mount_found_is_the_reason(void **state)
 static void a_failed_image_answers_nobody(void **state)
 {
 	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct cf_error err = {0};
 
 	(void)state;
 	fixture_open(fx);
@@ -284,6 +285,11 @@ static void a_failed_image_answers_nobody(void **state)
 	assert_non_null(strstr(status_of(fx).reason, "it is the wrong one"));
 	assert_int_equal(answer_free(start_read(fx, 0, 4096)), -EIO);
 	assert_int_equal(answer_free(start_read(fx, MIB / 2, 4096)), -EIO);
+	assert_int_equal(image_close(fx->img, &err), -EIO);
+	fx->img = NULL;
+	/* Nothing is wrong with the last commit. */
+	assert_null(strstr(err.text, "failed"));
+	assert_non_null(strstr(err.text, "it is the wrong one"));
 	fixture_free(fx);
 }
 
