@@ -138,7 +138,8 @@ struct outage {
 	uint64_t last_byte_ns;
 	uint64_t since_ns;      /* unreachable: when it was declared */
 	uint64_t silent_ns;     /* unreachable: from when on nothing came */
-	uint64_t next_probe_ns; /* when a miss (unreachable) or a probe may ask again */
+	uint64_t next_probe_ns; /* when a miss, a probe or one of the failed may ask again */
+	unsigned int failures;  /* attempts of any fetch that failed since the last byte */
 	bool probing;           /* a probe fetch exists */
 	char why[256];          /* the last failure */
 };

@@ -273,6 +273,8 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 		fetch_finish_locked(img, fetch, true);
 		return;
 	}
+	if (outage_takes_turns_locked(img, fetch, now_ns))
+		outage_turn_taken_locked(img, now_ns);
 	list_add_tail(&img->fetches.running, &fetch->link);
 	img->fetches.nr_running[fetch->class]++;
 	img->fetches.nr_requests++;
@@ -312,10 +314,13 @@ static struct fetch *next_ready(struct image *img, enum source_class class, uint
 {
 	list_for_each (link, &img->fetches.queued[class]) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
+		uint64_t ready_ns = fetch->not_before_ns;
 
-		if (fetch->not_before_ns <= now_ns)
+		if (outage_takes_turns_locked(img, fetch, now_ns))
+			ready_ns = max_u64(ready_ns, img->outage.next_probe_ns);
+		if (ready_ns <= now_ns)
 			return fetch;
-		*next_ns = min_u64(*next_ns, fetch->not_before_ns);
+		*next_ns = min_u64(*next_ns, ready_ns);
 	}
 	return NULL;
 }
@@ -408,6 +413,12 @@ void fetch_requeue_locked(struct image *img, struct fetch *fetch, uint64_t not_b
 {
 	fetch->not_before_ns = not_before_ns;
 	enqueue(img, fetch, true);
+}
+
+void fetch_requeue_last_locked(struct image *img, struct fetch *fetch)
+{
+	fetch->not_before_ns = 0;
+	enqueue(img, fetch, false);
 }
 
 void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue)

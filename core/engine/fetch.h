@@ -48,6 +48,8 @@ bool fetch_touches_region_locked(const struct image *img, uint64_t region) CF_IM
 /* Puts a fetch that ended back into the queue, to go on at its position. */
 void fetch_requeue_locked(struct image *img, struct fetch *fetch,
                           uint64_t not_before_ns) CF_IMAGE_LOCKED;
+/* The same, behind all that wait for their turn. */
+void fetch_requeue_last_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
 /* Frees a fetch that is neither queued nor running, and settles its regions. */
 void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED;
 

@@ -12,6 +12,8 @@
 
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
 #define PROBE_CHANGED_MS     UINT64_C(60000)
+/* So many attempts may fail in a row before the source is suspected. */
+#define FAILURES_UNSUSPECTED 4
 
 void outage_init(struct image *img, enum image_source_state state, const char *why)
 {
@@ -67,6 +69,35 @@ int outage_admit_locked(struct image *img, uint64_t now_ns)
 	return 0;
 }
 
+static bool is_suspected(const struct image *img)
+{
+	return img->outage.failures > FAILURES_UNSUSPECTED;
+}
+
+bool outage_takes_turns_locked(const struct image *img, const struct fetch *fetch, uint64_t now_ns)
+{
+	/* Probes, and misses while they fail at once, have had their turn before they were made. */
+	if (fetch->is_probe || img->outage.state == SOURCE_STATE_CHANGED)
+		return false;
+	if (img->outage.state == SOURCE_STATE_UNREACHABLE)
+		return !outage_is_failing_locked(img, now_ns);
+	/* Who comes anew may find the source well again. */
+	return is_suspected(img) && (fetch->class != SOURCE_FOREGROUND || fetch->attempts > 0);
+}
+
+void outage_turn_taken_locked(struct image *img, uint64_t now_ns)
+{
+	img->outage.next_probe_ns = ns_after(now_ns, PROBE_UNREACHABLE_MS);
+}
+
+/* Nobody waits for a turn any more. */
+static void end_suspicion(struct image *img) CF_IMAGE_LOCKED
+{
+	img->outage.next_probe_ns = 0;
+	img->outage.failures = 0;
+	hydrator_wake_locked(img);
+}
+
 static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	enum image_source_state was = img->outage.state;
@@ -82,7 +113,7 @@ static void back(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 	else if (was == SOURCE_STATE_CHANGED)
 		events_push_locked(img, IMAGE_EVENT_SOURCE_BACK, 0, "%s", "");
 	fetch_hurry_locked(img);
-	hydrator_wake_locked(img);
+	end_suspicion(img);
 }
 
 void outage_byte_locked(struct image *img, uint64_t now_ns)
@@ -91,12 +122,17 @@ void outage_byte_locked(struct image *img, uint64_t now_ns)
 	if (img->outage.state == SOURCE_STATE_UNREACHABLE ||
 	    img->outage.state == SOURCE_STATE_UNUSED)
 		back(img, now_ns);
-	else if (img->outage.state == SOURCE_STATE_OK)
-		img->outage.why[0] = '\0';
+	if (img->outage.state != SOURCE_STATE_OK)
+		return;
+	img->outage.why[0] = '\0';
+	if (is_suspected(img))
+		end_suspicion(img);
+	img->outage.failures = 0;
 }
 
 void outage_failed_locked(struct image *img, const char *why)
 {
+	img->outage.failures++;
 	/* What changed is the reason until the pinned version is back. */
 	if (img->outage.state != SOURCE_STATE_CHANGED)
 		(void)snprintf(img->outage.why, sizeof(img->outage.why), "%.*s",

@@ -18,6 +18,14 @@ int outage_admit_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 /* Misses and failed attempts are not waited for any more. */
 bool outage_is_failing_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
+/*
+ * Does @fetch take its turn with all others that ask a source which does not answer, one a second?
+ * Then not before next_probe_ns, and outage_turn_taken_locked() when it is sent.
+ */
+bool outage_takes_turns_locked(const struct image *img, const struct fetch *fetch,
+                               uint64_t now_ns) CF_IMAGE_LOCKED;
+void outage_turn_taken_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
+
 /* Bytes of the image came. */
 void outage_byte_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 

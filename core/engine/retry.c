@@ -2,8 +2,9 @@
  * An attempt that ended...
  *   with all its bytes           the fetch is over
  *   early, but with bytes        goes on at its position at once
- *   without                      goes on after a backoff while somebody waits for it; else it is
- *                                given up (background asks again by itself)
+ *   without                      goes on after a backoff while somebody waits for it, and when none
+ *                                brings a byte, in its turn (outage.h); else it is given up
+ *                                (background asks again by itself)
  *   while misses fail at once    fails those who wait for it: it was the probe
  *   with another source          is confirmed on a connection of its own, then the source counts as
  *                                changed (outage.c)
@@ -44,7 +45,10 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 		fetch_finish_locked(img, fetch, false);
 		return;
 	}
-	fetch_requeue_locked(img, fetch, now_ns + backoff_ns(fetch->attempts - 1));
+	if (outage_takes_turns_locked(img, fetch, now_ns))
+		fetch_requeue_last_locked(img, fetch);
+	else
+		fetch_requeue_locked(img, fetch, now_ns + backoff_ns(fetch->attempts - 1));
 }
 
 static void changed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,

@@ -208,6 +208,46 @@ static void a_disk_that_hangs_keeps_no_deadline_away(void **state)
 	gate_io_fini(&gate);
 }
 
+/* All of them together ask once a second, before and after it is declared unreachable; when it
+ * answers one of them, it is back for all. */
+static void readers_take_turns_at_a_source_that_fails(void **state)
+{
+	static const struct {
+		uint64_t timeout_ms;
+		enum image_on_error on_error;
+		enum image_source_state declared;
+	} cases[] = {
+	        {60000, ON_ERROR_EIO, SOURCE_STATE_OK},
+	        {1, ON_ERROR_WAIT, SOURCE_STATE_UNREACHABLE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture *fx = fixture_new(MIB, 64 * KIB);
+		struct answer *waiting[8];
+		uint64_t begin, turns;
+		size_t asked;
+
+		fx->params.settings.timeout_ms = cases[i].timeout_ms;
+		fx->params.settings.on_source_error = cases[i].on_error;
+		memory_source_break(fx->source, SOURCE_FAILED);
+		fixture_open(fx);
+		for (size_t k = 0; k < 8; k++)
+			waiting[k] = start_read(fx, 2 * k * 64 * KIB, 4096);
+		memory_source_wait_asked(fx->source, 8 + 1);
+		wait_until(status_of(fx).source_state == cases[i].declared);
+		begin = clock_monotonic_ns();
+		asked = memory_source_nr_asked(fx->source);
+		memory_source_wait_asked(fx->source, asked + 3);
+		turns = memory_source_nr_asked(fx->source) - asked;
+		assert_true(turns <= (clock_monotonic_ns() - begin) / CF_NS_PER_S + 1);
+		memory_source_break(fx->source, SOURCE_OK);
+		for (size_t k = 0; k < 8; k++)
+			assert_int_equal(answer_free(waiting[k]), 0);
+		fixture_free(fx);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +259,7 @@ int main(void)
 	        cmocka_unit_test(failures_do_not_cover_up_what_changed),
 	        cmocka_unit_test(an_old_failure_is_no_reason_for_a_later_silence),
 	        cmocka_unit_test(a_disk_that_hangs_keeps_no_deadline_away),
+	        cmocka_unit_test(readers_take_turns_at_a_source_that_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
