@@ -1,0 +1,215 @@
+/*
+ * The limit of whatever serves a file through FUSE: one file that only reads its backing file, with
+ * the settings clonefsd uses. Runs in the foreground and says "ready" once it can be read.
+ *
+ *     minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] BACKING FILE
+ *
+ * FILE is the regular file in whose place it appears. -r: read-ahead; -b: max_background; -i, -m:
+ * idle and greatest number of workers; -c: each worker with a descriptor of its own (clone_fd).
+ */
+#define FUSE_USE_VERSION 314
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define IO_MAX       (1u << 20)
+#define ATTR_TIMEOUT 3600.0
+
+struct settings {
+	unsigned int read_ahead_kb;
+	unsigned int max_background;
+	unsigned int idle_workers;
+	unsigned int max_workers;
+	unsigned int clone_fd;
+	const char *mountpoint;
+	int backing;
+};
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	const struct settings *settings = userdata;
+
+	conn->want &= ~(unsigned int)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+	                              FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+	conn->max_write = IO_MAX;
+	conn->max_background = settings->max_background;
+	conn->congestion_threshold = settings->max_background * 3 / 4;
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	const struct settings *settings = fuse_req_userdata(req);
+	struct stat st;
+
+	(void)fi;
+	if (fstat(settings->backing, &st) < 0) {
+		(void)fuse_reply_err(req, errno);
+		return;
+	}
+	st.st_ino = ino;
+	(void)fuse_reply_attr(req, &st, ATTR_TIMEOUT);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fi->keep_cache = 1;
+	(void)fuse_reply_open(req, fi);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *fi)
+{
+	static _Thread_local char *buffer;
+	const struct settings *settings = fuse_req_userdata(req);
+	ssize_t n = -1;
+
+	(void)ino;
+	(void)fi;
+	if (!buffer)
+		buffer = malloc(IO_MAX);
+	errno = ENOMEM;
+	if (buffer && size <= IO_MAX)
+		n = pread(settings->backing, buffer, size, offset);
+	if (n < 0)
+		(void)fuse_reply_err(req, errno);
+	else
+		(void)fuse_reply_buf(req, buffer, (size_t)n);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+        .init = op_init,
+        .getattr = op_getattr,
+        .open = op_open,
+        .read = op_read,
+};
+
+static int set_read_ahead(const struct settings *settings)
+{
+	struct stat st;
+	char path[64];
+	FILE *file;
+
+	if (stat(settings->mountpoint, &st) < 0)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+	               minor(st.st_dev));
+	file = fopen(path, "we");
+	if (!file)
+		return -errno;
+	(void)fprintf(file, "%u\n", settings->read_ahead_kb);
+	return fclose(file) == 0 ? 0 : -errno;
+}
+
+/* Beside the workers: they have to answer its stat. */
+static void *announce(void *arg)
+{
+	int r = set_read_ahead(arg);
+
+	if (r < 0)
+		(void)fprintf(stderr, "minimal_fuse: cannot set the read-ahead: %s\n",
+		              strerror(-r));
+	(void)puts("ready");
+	(void)fflush(stdout);
+	return NULL;
+}
+
+static int serve(struct fuse_session *session, struct settings *settings)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	pthread_t announcer;
+	int r;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_idle_threads(config, settings->idle_workers);
+	fuse_loop_cfg_set_max_threads(config, settings->max_workers);
+	fuse_loop_cfg_set_clone_fd(config, settings->clone_fd);
+	r = -pthread_create(&announcer, NULL, announce, settings);
+	if (r == 0) {
+		r = fuse_session_loop_mt(session, config);
+		(void)pthread_join(announcer, NULL);
+	}
+	fuse_loop_cfg_destroy(config);
+	return r;
+}
+
+static int mount_and_serve(struct settings *settings)
+{
+	char name[] = "minimal_fuse";
+	char options[] = "-ofsname=minimal_fuse,default_permissions";
+	char *words[] = {name, options, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(2, words);
+	struct fuse_session *session =
+	        fuse_session_new(&args, &operations, sizeof(operations), settings);
+	int r = -EIO;
+
+	fuse_opt_free_args(&args);
+	if (!session)
+		return -ENOMEM;
+	if (fuse_set_signal_handlers(session) == 0) {
+		if (fuse_session_mount(session, settings->mountpoint) == 0) {
+			r = serve(session, settings);
+			fuse_session_unmount(session);
+		}
+		fuse_remove_signal_handlers(session);
+	}
+	fuse_session_destroy(session);
+	return r;
+}
+
+static int usage(void)
+{
+	(void)fputs("usage: minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] "
+	            "BACKING FILE\n",
+	            stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {
+	        .read_ahead_kb = 1024, .max_background = 64, .idle_workers = 16, .max_workers = 32};
+	int option;
+
+	while ((option = getopt(argc, argv, "r:b:i:m:c")) != -1) {
+		unsigned int value = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 1;
+
+		switch (option) {
+		case 'r':
+			settings.read_ahead_kb = value;
+			break;
+		case 'b':
+			settings.max_background = value;
+			break;
+		case 'i':
+			settings.idle_workers = value;
+			break;
+		case 'm':
+			settings.max_workers = value;
+			break;
+		case 'c':
+			settings.clone_fd = value;
+			break;
+		default:
+			return usage();
+		}
+	}
+	if (argc - optind != 2)
+		return usage();
+	settings.backing = open(argv[optind], O_RDONLY | O_CLOEXEC);
+	if (settings.backing < 0) {
+		perror(argv[optind]);
+		return 1;
+	}
+	settings.mountpoint = argv[optind + 1];
+	return mount_and_serve(&settings) < 0;
+}
