@@ -34,6 +34,8 @@ leg_fuzz() {
 	cmake --preset fuzz >/dev/null
 	cmake --build build/fuzz -j "$JOBS"
 	mkdir -p build/fuzz/findings
+	# A finding is run again by hand for the stacks of its allocations.
+	export ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=4
 	for program in build/fuzz/tests/fuzz/fuzz_*; do
 		[[ -x $program && ! -d $program ]] || continue
 		[[ -z $targets || " $targets " == *" ${program##*/fuzz_} "* ]] || continue
