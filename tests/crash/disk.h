@@ -43,7 +43,8 @@ struct disk {
 	uint8_t *durable;  /* owned: what was on the disk when the record began */
 };
 
-/* Operations that can be told to fail. */
+/* Operations that can be told to fail. A write that fails is a short one: it has written half of
+ * its sectors. (unit.short_io has the system calls below.) */
 enum disk_operation { DISK_READ = 1, DISK_WRITE = 2, DISK_PUNCH = 4, DISK_SYNC = 8 };
 
 struct disk_fault {

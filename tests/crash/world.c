@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/engine/image.h"
@@ -17,7 +19,7 @@
 #define METADATA_BLOCK 4096u
 #define SOURCE_THREADS 2
 
-int world_finding_status = 1;
+static bool expects_finding;
 
 static void *must(void *memory)
 {
@@ -447,6 +449,20 @@ void world_describe(const struct world *world, uint64_t sector, const uint8_t *b
 		             s->versions[i].begun, (int64_t)s->versions[i].acked);
 }
 
+void world_expect_finding(void)
+{
+	const struct rlimit minute = {.rlim_cur = 60, .rlim_max = 60};
+
+	expects_finding = true;
+	if (setrlimit(RLIMIT_CPU, &minute) < 0)
+		abort();
+}
+
+bool world_expects_finding(void)
+{
+	return expects_finding;
+}
+
 void world_finding(const struct world *world, const char *format, ...)
 {
 	va_list args;
@@ -457,11 +473,11 @@ void world_finding(const struct world *world, const char *format, ...)
 	(void)vprintf(format, args);
 	va_end(args);
 	(void)printf("\n%" PRIu64 " bytes in regions of %" PRIu64 ", %" PRIu64
-	             " metadata blocks, %u users; again: --seed %" PRIu64 "\n",
+	             " metadata blocks, %u users; again: --seed %" PRIu64 "; after %.1f s of CPU\n",
 	             world->plan.size, world->plan.region_size, world->plan.nr_metadata_blocks,
-	             world->plan.nr_users, world->seed);
+	             world->plan.nr_users, world->seed, (double)clock() / CLOCKS_PER_SEC);
 	(void)fflush(stdout);
-	_exit(world_finding_status);
+	_exit(expects_finding ? 0 : 1);
 }
 
 void __wrap_log_line(int level, const char *format, ...);
