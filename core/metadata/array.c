@@ -11,16 +11,6 @@ uint32_t array_nr_words(uint64_t nr_words, uint64_t index)
 	return rest < ARRAY_WORDS ? (uint32_t)rest : ARRAY_WORDS;
 }
 
-uint64_t array_word(const union metadata_block *block, uint32_t i)
-{
-	return le64toh(block->array.words[i]);
-}
-
-void array_set_word(union metadata_block *block, uint32_t i, uint64_t word)
-{
-	block->array.words[i] = htole64(word);
-}
-
 int array_check(uint64_t blocknr, const union metadata_block *block, uint32_t nr_words,
                 struct damage_sink *sink)
 {

@@ -4,6 +4,8 @@
 #ifndef CLONEFS_METADATA_ARRAY_H
 #define CLONEFS_METADATA_ARRAY_H
 
+#include <endian.h>
+
 #include "core/metadata/block.h"
 
 /* Words in array block @index of an array of @nr_words. */
@@ -17,8 +19,15 @@ int array_check(uint64_t blocknr, const union metadata_block *block, uint32_t nr
                 struct damage_sink *sink);
 
 /* Word @i in host order. */
-uint64_t array_word(const union metadata_block *block, uint32_t i);
-void array_set_word(union metadata_block *block, uint32_t i, uint64_t word);
+static inline uint64_t array_word(const union metadata_block *block, uint32_t i)
+{
+	return le64toh(block->array.words[i]);
+}
+
+static inline void array_set_word(union metadata_block *block, uint32_t i, uint64_t word)
+{
+	block->array.words[i] = htole64(word);
+}
 
 /* An array block of @nr_words zeros. Not sealed. */
 void array_encode_zeros(union metadata_block *ret_block, uint32_t nr_words);

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "core/base/checksum.h"
+#include "core/base/min_max.h"
 
-#define WRITER_BATCH 64u
+#define WRITER_BATCH UINT64_C(64)
 
 /* The constants keep a block of one type, or of zeros, from passing as another. */
 static const struct block_class {
@@ -87,10 +88,11 @@ int block_write(struct block_io *io, enum block_type type, uint64_t blocknr,
 	return block_io_pwrite(io, block, METADATA_BLOCK_SIZE, blocknr * METADATA_BLOCK_SIZE);
 }
 
-int block_writer_init(struct block_writer *writer, struct block_io *io)
+int block_writer_init(struct block_writer *writer, struct block_io *io, uint64_t nr_blocks)
 {
 	*writer = (struct block_writer){.io = io};
-	writer->batch = malloc(WRITER_BATCH * sizeof(*writer->batch));
+	writer->room = (uint32_t)min_u64(nr_blocks, WRITER_BATCH);
+	writer->batch = malloc(writer->room * sizeof(*writer->batch));
 	return writer->batch ? 0 : -ENOMEM;
 }
 
@@ -113,7 +115,7 @@ int block_writer_flush(struct block_writer *writer)
 void block_writer_put(struct block_writer *writer, enum block_type type, uint64_t blocknr,
                       union metadata_block *block)
 {
-	if (writer->nr == WRITER_BATCH || blocknr != writer->first + writer->nr)
+	if (writer->nr == writer->room || blocknr != writer->first + writer->nr)
 		(void)block_writer_flush(writer);
 	if (writer->nr == 0)
 		writer->first = blocknr;

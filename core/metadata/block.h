@@ -41,10 +41,12 @@ struct block_writer {
 	union metadata_block *batch; /* owned */
 	uint64_t first;              /* number of batch[0] */
 	uint32_t nr;                 /* blocks in the batch */
+	uint32_t room;               /* blocks it can hold */
 	int error;
 };
 
-int block_writer_init(struct block_writer *writer, struct block_io *io);
+/* For about @nr_blocks > 0 blocks, which only says how much memory is worth it. -ENOMEM. */
+int block_writer_init(struct block_writer *writer, struct block_io *io, uint64_t nr_blocks);
 void block_writer_fini(struct block_writer *writer);
 /* Seals @block and queues it. */
 void block_writer_put(struct block_writer *writer, enum block_type type, uint64_t blocknr,

@@ -65,7 +65,7 @@ static int write_all(const struct disk_state *state)
 	const struct bitset *bitset = &state->bitset;
 	struct block_writer writer;
 	union metadata_block block;
-	int r = block_writer_init(&writer, state->io);
+	int r = block_writer_init(&writer, state->io, state->space.nr_allocated);
 
 	if (r < 0)
 		return r;

@@ -5,37 +5,47 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/metadata/format.h"
 
 /* Memory of a dirty set is given back when this many array blocks (4 KiB each) have used it. */
 #define KEEP_ARRAYS 1024u
 
+/* Of the words of the map or of one set, in whole pages. */
 static size_t map_bytes(const struct region_map *map)
 {
-	return map->nr_words * sizeof(uint64_t);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (map->nr_words * sizeof(uint64_t) + page - 1) / page * page;
 }
 
-/* Mapped rather than allocated: pages that no region ever touched cost nothing. */
-static void *map_zeros(size_t bytes)
+/*
+ * One mapping for the words of the map and those of both sets. Mapped rather than allocated: pages
+ * that no region ever touched cost nothing.
+ */
+static int map_words(struct region_map *map)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t bytes = map_bytes(map);
+	uint8_t *memory = mmap(NULL, 3 * bytes, PROT_READ | PROT_WRITE,
+	                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	map->words = (void *)memory;
+	map->sets[0].words = (void *)(memory + bytes);
+	map->sets[1].words = (void *)(memory + 2 * bytes);
+	return 0;
 }
 
 static int set_init(struct region_set *set, const struct region_map *map)
 {
-	set->words = map_zeros(map_bytes(map));
 	set->arrays = calloc((map->nr_arrays + 63) / 64, sizeof(*set->arrays));
-	return set->words && set->arrays ? 0 : -ENOMEM;
+	return set->arrays ? 0 : -ENOMEM;
 }
 
-static void set_fini(struct region_set *set, const struct region_map *map)
+static void set_fini(struct region_set *set)
 {
-	if (set->words)
-		(void)munmap(set->words, map_bytes(map));
 	free(set->arrays);
 	*set = (struct region_set){0};
 }
@@ -48,8 +58,8 @@ int region_map_init(struct region_map *map, uint64_t nr_regions)
 	        .nr_words = (nr_regions + REGIONS_PER_WORD - 1) / REGIONS_PER_WORD,
 	        .nr_arrays = (uint32_t)((nr_regions + REGIONS_PER_ARRAY - 1) / REGIONS_PER_ARRAY),
 	};
-	map->words = map_zeros(map_bytes(map));
-	if (!map->words || set_init(&map->sets[0], map) < 0 || set_init(&map->sets[1], map) < 0) {
+	if (map_words(map) < 0 || set_init(&map->sets[0], map) < 0 ||
+	    set_init(&map->sets[1], map) < 0) {
 		region_map_fini(map);
 		return -ENOMEM;
 	}
@@ -59,10 +69,10 @@ int region_map_init(struct region_map *map, uint64_t nr_regions)
 void region_map_fini(struct region_map *map)
 {
 	if (map->words)
-		(void)munmap((void *)(uintptr_t)map->words, map_bytes(map));
+		(void)munmap((void *)(uintptr_t)map->words, 3 * map_bytes(map));
 	map->words = NULL;
-	set_fini(&map->sets[0], map);
-	set_fini(&map->sets[1], map);
+	set_fini(&map->sets[0]);
+	set_fini(&map->sets[1]);
 }
 
 /* Ones for the bits [first, end) that fall into word @word. */

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 struct region_set {
-	uint64_t *words;     /* owned, mapped; one bit per region */
+	uint64_t *words;     /* borrowed from the map's mapping; one bit per region */
 	uint64_t *arrays;    /* owned; one bit per array block with a word that is not zero */
 	uint32_t nr_arrays;  /* bits set in it */
 	uint32_t nr_touched; /* array blocks whose words use memory since it was last given back */

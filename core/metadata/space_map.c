@@ -217,14 +217,20 @@ static uint32_t entries_within(const struct space_map *map, uint32_t i)
 	return rest < BITMAP_ENTRIES ? (uint32_t)rest : BITMAP_ENTRIES;
 }
 
-/* The counts of the FREE_RUN blocks from @block on, in one word, are all 0. */
-static bool is_free_run(const struct space_map *map, uint64_t block)
+/* The first entry of bitmap @i from @entry on that may count more than 0: whole free runs are
+ * passed over in one step. @entry is a multiple of FREE_RUN. */
+static uint32_t skip_free_runs(const struct space_map *map, uint32_t i, uint32_t entry)
 {
-	unsigned int shift;
-	uint64_t word;
+	const uint8_t *counts = map->counts + (size_t)i * COUNT_BYTES;
+	uint64_t run = 0;
 
-	memcpy(&word, count_byte(map, block, &shift), sizeof(word));
-	return word == 0;
+	while (entry < BITMAP_ENTRIES) {
+		memcpy(&run, counts + entry / 4, sizeof(run));
+		if (run)
+			break;
+		entry += FREE_RUN;
+	}
+	return entry;
 }
 
 /*
@@ -237,13 +243,14 @@ static void take_counts(struct space_map *map, uint32_t i, struct damage_sink *s
 	uint32_t within = entries_within(map, i), first_free = BITMAP_ENTRIES, used = 0;
 
 	for (uint32_t entry = 0; entry < BITMAP_ENTRIES; entry++) {
+		uint32_t used_run = entry % FREE_RUN ? entry : skip_free_runs(map, i, entry);
 		uint64_t block = (uint64_t)i * BITMAP_ENTRIES + entry;
 		unsigned int count;
 
-		if (entry % FREE_RUN == 0 && is_free_run(map, block)) {
+		if (used_run > entry) {
 			if (first_free == BITMAP_ENTRIES)
 				first_free = entry;
-			entry += FREE_RUN - 1;
+			entry = used_run - 1;
 			continue;
 		}
 		count = space_map_count(map, block);

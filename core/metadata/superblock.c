@@ -11,12 +11,10 @@ uint64_t superblock_nr_regions(const struct superblock *superblock)
 	return (superblock->target_sectors - 1) / superblock->region_sectors + 1;
 }
 
+/* The first byte is zero, and every other one equals its neighbour. @length > 0 */
 static bool is_zero(const uint8_t *bytes, size_t length)
 {
-	for (size_t i = 0; i < length; i++)
-		if (bytes[i])
-			return false;
-	return true;
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
 static int identify(const union metadata_block *block, struct damage_sink *sink)

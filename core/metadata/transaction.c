@@ -206,7 +206,7 @@ int transaction_write(struct transaction *transaction, const struct region_map *
 	/* Neighbours on disk become neighbours in the list; dropping does not care about order. */
 	qsort(transaction->shadows, transaction->nr_shadows, sizeof(*transaction->shadows),
 	      by_new_block);
-	r = block_writer_init(&writer, state->io);
+	r = block_writer_init(&writer, state->io, transaction->nr_shadows);
 	if (r == 0)
 		r = write_blocks(transaction, &writer, map, sink, &nr_new);
 	block_writer_fini(&writer);
