@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,8 @@ static int set_up(struct server *server, uint64_t size)
 {
 	int r = image_make(&server->settings.image, size);
 
+	/* sendfile has no MSG_NOSIGNAL. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	/* Timers to the microsecond, not to fifty. */
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 	if (r < 0)
