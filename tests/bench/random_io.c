@@ -6,11 +6,11 @@
  *     random_io [OPTION...] FILE
  *
  * -t THREADS (1)  -n OPERATIONS (all regions, if no -s)  -s SECONDS  -b BLOCK (4096)
- * -g REGION (65536)  -S SEED (1)  -a: regions may come again  -w: write  -f: fdatasync after each
- * -c: through the page cache  -P MICROSECONDS: pause between two operations of a thread
+ * -g REGION (65536)  -S SEED (1)  -a: regions may come again  -c: through the page cache
+ * -w: write
+ * -f, -F: fdatasync or fsync after each; only that is timed
  *
- * The order is a permutation of all regions, the same for the same seed: -k SKIP begins further on,
- * so that one run does not meet what the run before has touched.
+ * The order is a permutation of all regions, the same for the same seed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +35,8 @@ struct job {
 	size_t block;
 	uint64_t region_size;
 	uint64_t seed;
-	uint64_t skip;
-	unsigned int pause_us;
-	bool again, write, sync, cached;
+	bool again, write, cached;
+	int (*sync)(int fd);
 
 	int fd;
 	uint64_t regions;
@@ -120,9 +119,7 @@ static int operate(const struct job *job, void *buffer, off_t offset)
 
 	if (n < 0)
 		return -errno;
-	if ((size_t)n != job->block)
-		return -EIO;
-	return job->sync && fdatasync(job->fd) < 0 ? -errno : 0;
+	return (size_t)n == job->block ? 0 : -EIO;
 }
 
 static int run_operations(struct worker *worker, void *buffer)
@@ -136,13 +133,15 @@ static int run_operations(struct worker *worker, void *buffer)
 
 		if (number >= job->operations || start >= job->end)
 			return 0;
-		r = operate(job, buffer, place(worker, number + job->skip));
+		r = operate(job, buffer, place(worker, number));
+		if (r == 0 && job->sync) {
+			start = now();
+			r = job->sync(job->fd) < 0 ? -errno : 0;
+		}
 		if (r == 0)
 			r = keep_latency(worker, now() - start);
 		if (r < 0)
 			return r;
-		if (job->pause_us)
-			(void)usleep(job->pause_us);
 	}
 }
 
@@ -247,9 +246,9 @@ static int open_file(struct job *job, const char *path)
 	if (job->regions == 0)
 		return -EINVAL;
 	if (job->operations == 0)
-		job->operations = job->seconds > 0 ? UINT64_MAX : job->regions - job->skip;
-	if (!job->again && job->operations > job->regions - job->skip)
-		job->operations = job->regions - job->skip;
+		job->operations = job->seconds > 0 ? UINT64_MAX : job->regions;
+	if (!job->again && job->operations > job->regions)
+		job->operations = job->regions;
 	return shuffle(job);
 }
 
@@ -257,7 +256,7 @@ static bool parse_arguments(int argc, char **argv, struct job *job)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "t:n:s:b:g:S:k:P:awfc")) != -1) {
+	while ((option = getopt(argc, argv, "t:n:s:b:g:S:awfFc")) != -1) {
 		uint64_t number = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (option) {
@@ -279,12 +278,6 @@ static bool parse_arguments(int argc, char **argv, struct job *job)
 		case 'S':
 			job->seed = number;
 			break;
-		case 'k':
-			job->skip = number;
-			break;
-		case 'P':
-			job->pause_us = (unsigned int)number;
-			break;
 		case 'a':
 			job->again = true;
 			break;
@@ -292,7 +285,10 @@ static bool parse_arguments(int argc, char **argv, struct job *job)
 			job->write = true;
 			break;
 		case 'f':
-			job->sync = true;
+			job->sync = fdatasync;
+			break;
+		case 'F':
+			job->sync = fsync;
 			break;
 		case 'c':
 			job->cached = true;
@@ -313,7 +309,7 @@ int main(int argc, char **argv)
 
 	if (!parse_arguments(argc, argv, &job)) {
 		(void)fputs("usage: random_io [-t THREADS] [-n OPERATIONS] [-s SECONDS] [-b BLOCK] "
-		            "[-g REGION] [-S SEED] [-k SKIP] [-P MICROSECONDS] [-awfc] FILE\n",
+		            "[-g REGION] [-S SEED] [-awfFc] FILE\n",
 		            stderr);
 		return 2;
 	}

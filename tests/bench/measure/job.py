@@ -1,0 +1,106 @@
+"""What a job is, what it measures, and when its target is met.
+
+A job has contenders: ours, its limits, the peers. Each round runs each of them once, one after the
+other, and gets from each a figure for some of the job's metrics. Ratios are taken within a round, so
+that a machine whose speed drifts does not decide; what is shown is their median.
+"""
+
+import statistics
+import subprocess
+import sys
+
+from machine import Skip
+
+
+class Target:
+    """A bound on the ratio of ours to another contender's figure ("best peer": the best of them)."""
+
+    def __init__(self, against, least=None, most=None):
+        self.against = against
+        self.least, self.most = least, most
+
+    def bound_text(self):
+        return ">= %g" % self.least if self.least is not None else "<= %g" % self.most
+
+    def is_met(self, value):
+        return value >= self.least if self.least is not None else value <= self.most
+
+    def text(self):
+        return "%s x %s" % (self.bound_text(), self.against)
+
+    def judge(self, metric, ours, others, peers):
+        """(what was found, whether the target is met), or None if something is missing."""
+        against = self.against
+        if against == "best peer":
+            best = max if metric.more_is_better else min
+            measured = [peer for peer in peers if others.get(peer)]
+            if not measured:
+                return None
+            against = best(measured, key=lambda peer: statistics.median(others[peer]))
+        ratios = [mine / other for mine, other in zip(ours, others.get(against, ()))]
+        if not ratios:
+            return None
+        ratio = statistics.median(ratios)
+        return ratio, self.is_met(ratio)
+
+
+class Bound(Target):
+    """A bound on our figure itself."""
+
+    def __init__(self, least=None, most=None):
+        super().__init__(None, least, most)
+
+    def text(self):
+        return self.bound_text()
+
+    def judge(self, metric, ours, others, peers):
+        value = statistics.median(ours)
+        return value, self.is_met(value)
+
+
+class Metric:
+    def __init__(self, key, title, unit, *targets, more_is_better=True):
+        self.key, self.title, self.unit = key, title, unit
+        self.targets = targets
+        self.more_is_better = more_is_better
+
+
+class Job:
+    """A subclass has name, metrics, contenders(); and prepare() if something is to be set up."""
+
+    name = None
+    metrics = ()
+    ours = "clonefs"
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    def prepare(self, stack):
+        """Once before the first round; what is entered into the stack ends after the last one."""
+
+    def contenders(self):
+        """[(name, function of the round's number)]; it returns {metric's key: figure}."""
+        raise NotImplementedError
+
+    def run(self, stack, rounds):
+        """{metric's key: {contender: [figure of each round]}}"""
+        self.prepare(stack)
+        contenders = self.contenders()
+        figures = {metric.key: {} for metric in self.metrics}
+        broken = {}
+        for number in range(rounds):
+            # The other way round every other time: nobody is always first.
+            for name, measure in contenders if number % 2 == 0 else reversed(contenders):
+                if name in broken:
+                    continue
+                try:
+                    found = measure(number)
+                except (Skip, OSError, RuntimeError, subprocess.SubprocessError) as reason:
+                    if name == self.ours:
+                        raise
+                    broken[name] = str(reason)
+                    print("  %s is left out: %s" % (name, reason), file=sys.stderr)
+                    continue
+                for key, value in found.items():
+                    figures[key].setdefault(name, []).append(value)
+        return figures

@@ -1,0 +1,81 @@
+"""Tables from figures: for the terminal, for a page, and as JSON."""
+
+import statistics
+
+
+def spread(values):
+    """Of the middle: from the least to the most, in parts of the median."""
+    middle = statistics.median(values)
+    return (max(values) - min(values)) / middle if middle else 0.0
+
+
+def number(value):
+    return "%.0f" % value if value >= 1000 else "%.3g" % value if value < 100 else "%.1f" % value
+
+
+def judged(job, figures, peers):
+    """One entry for each metric of a job that ran."""
+    entries = []
+    for metric in job.metrics:
+        found = figures[metric.key]
+        ours = found.get(job.ours, [])
+        others = {name: values for name, values in found.items() if name != job.ours}
+        verdicts = []
+        for target in metric.targets:
+            verdict = target.judge(metric, ours, others, peers) if ours else None
+            verdicts.append({"target": target.text(), "found": verdict and verdict[0],
+                             "met": verdict and verdict[1]})
+        entries.append({
+            "job": job.name, "metric": metric.key, "title": metric.title, "unit": metric.unit,
+            "ours": job.ours, "figures": {
+                name: {"median": statistics.median(values), "least": min(values),
+                       "most": max(values), "values": values}
+                for name, values in found.items()},
+            "targets": verdicts})
+    return entries
+
+
+def figure_text(name, figure):
+    return "%s %s [%s-%s]" % (name, number(figure["median"]), number(figure["least"]),
+                              number(figure["most"]))
+
+
+MARKS = {True: "met", False: "MISSED", None: "not measured"}
+
+
+def verdict_text(verdict):
+    if verdict["met"] is None:
+        return "%s: not measured" % verdict["target"]
+    return "%s: %s, %s" % (verdict["target"], number(verdict["found"]), MARKS[verdict["met"]])
+
+
+def entry_text(entry):
+    lines = ["%s (%s)" % (entry["title"], entry["unit"])]
+    for name, figure in entry["figures"].items():
+        lines.append("    %-20s %10s  [%s - %s]" % (
+            name, number(figure["median"]), number(figure["least"]), number(figure["most"])))
+    lines.extend("    target " + verdict_text(verdict) for verdict in entry["targets"])
+    return "\n".join(lines)
+
+
+def markdown(result):
+    lines = ["%s, %d processors, Linux %s, load %.1f at the begin and %.1f at the end, %d rounds%s." % (
+        result["date"], result["processors"], result["versions"]["kernel"], result["load_before"],
+        result["load_after"], result["rounds"], ", quick" if result["quick"] else ""), "",
+        "| work | ours | held against | target |", "|---|---|---|---|"]
+    for entry in result["entries"]:
+        ours = entry["figures"].get(entry["ours"])
+        others = [figure_text(name, figure) for name, figure in entry["figures"].items()
+                  if name != entry["ours"]]
+        targets = [verdict_text(verdict) for verdict in entry["targets"]]
+        lines.append("| %s, %s | %s | %s | %s |" % (
+            entry["title"], entry["unit"],
+            figure_text("", ours).strip() if ours else "-", "; ".join(others) or "-",
+            "; ".join(targets) or "-"))
+    lines.append("")
+    lines.extend("Skipped: %s: %s." % pair for pair in result["skipped"].items())
+    lines.extend("Failed: %s: %s." % pair for pair in result["failed"].items())
+    if result["skipped"] or result["failed"]:
+        lines.append("")
+    lines.append("Versions: " + "; ".join(result["versions"].values()) + ".")
+    return "\n".join(lines) + "\n"

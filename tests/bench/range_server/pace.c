@@ -1,0 +1,22 @@
+#include "tests/bench/range_server/pace.h"
+
+/* What a timer that fired late, or a client that was slow, may catch up with. */
+#define LAG 0.010
+
+static double take(struct pace *pace, double now, uint64_t length)
+{
+	if (pace->rate <= 0)
+		return now;
+	if (pace->free_at < now - LAG)
+		pace->free_at = now - LAG;
+	pace->free_at += (double)length / pace->rate;
+	return pace->free_at;
+}
+
+double pace_take(struct pace *connection, struct pace *link, double now, uint64_t length)
+{
+	double here = take(connection, now, length);
+	double there = take(link, now, length);
+
+	return here > there ? here : there;
+}
