@@ -185,7 +185,7 @@ static void exchange(struct server *s, const char *body, struct answer *answer)
 void server_control(struct server *s, const char *format, ...)
 {
 	struct answer answer;
-	char body[2048];
+	char body[16384];
 	va_list args;
 
 	va_start(args, format);

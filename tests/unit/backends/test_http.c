@@ -214,6 +214,24 @@ static void ten_redirects_are_followed_and_eleven_are_not(void **state)
 	server_control(http_server, "{\"clear\":true}");
 }
 
+static void an_endless_location_is_not_followed(void **state)
+{
+	char url[256], to[9000];
+	struct source_probe probe;
+	struct cf_error err = {0};
+	struct source *source;
+
+	(void)state;
+	fixture_image(http_server, "far", MIB);
+	(void)snprintf(to, sizeof(to), "/far-%08000d?%0300d", 0, 0);
+	redirect(http_server, "far", to, 302);
+	source = fixture_open(server_url(http_server, "far", url), NULL);
+	assert_true(source->ops->probe(source, PATIENT_MS, &probe, &err) < 0);
+	assert_non_null(strstr(err.text, "a URL of more than 8191 bytes"));
+	fixture_close(source);
+	server_control(http_server, "{\"clear\":true}");
+}
+
 static void a_remembered_url_that_refuses_sends_back_to_the_original_once(void **state)
 {
 	static const int statuses[] = {401, 403, 404, 410};
@@ -415,6 +433,7 @@ int main(void)
 	        cmocka_unit_test(foreground_goes_before_read_ahead_before_background),
 	        cmocka_unit_test(redirects_are_followed_and_where_they_lead_is_remembered),
 	        cmocka_unit_test(ten_redirects_are_followed_and_eleven_are_not),
+	        cmocka_unit_test(an_endless_location_is_not_followed),
 	        cmocka_unit_test(a_remembered_url_that_refuses_sends_back_to_the_original_once),
 	        cmocka_unit_test(a_remembered_url_that_fails_is_forgotten),
 	        cmocka_unit_test(a_second_opinion_is_asked_of_the_original),

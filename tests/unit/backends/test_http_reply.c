@@ -234,6 +234,22 @@ static void trailers_change_nothing(void **state)
 	free(reply);
 }
 
+static void trailers_have_the_limit_of_headers(void **state)
+{
+	static const char trailer[] = "X-Trailer: 0123456789\r\n";
+	struct http_reply *reply = malloc(sizeof(*reply));
+
+	(void)state;
+	assert_non_null(reply);
+	http_reply_reset(reply);
+	assert_true(feed(reply, PART "\r\n"));
+	for (size_t bytes = 0; bytes < HTTP_REPLY_HEADER_MAX; bytes += sizeof(trailer) - 1)
+		assert_false(feed(reply, trailer));
+	assert_true(reply->too_long);
+	assert_int_equal(reply->status, 206);
+	free(reply);
+}
+
 static void what_is_too_long_is_not_kept(void **state)
 {
 	struct http_reply *reply = malloc(sizeof(*reply));
@@ -315,6 +331,7 @@ int main(void)
 	        cmocka_unit_test(replies_are_judged),
 	        cmocka_unit_test(retry_after_goes_by_the_servers_clock),
 	        cmocka_unit_test(trailers_change_nothing),
+	        cmocka_unit_test(trailers_have_the_limit_of_headers),
 	        cmocka_unit_test(what_is_too_long_is_not_kept),
 	        cmocka_unit_test(a_header_section_has_a_limit_that_interim_replies_share),
 	        cmocka_unit_test(redirects_need_a_location),

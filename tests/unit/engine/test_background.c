@@ -50,6 +50,19 @@ static void threshold_and_batch_bound_what_is_asked_for(void **state)
 	fixture_free(fx);
 }
 
+static void no_batch_makes_a_request_longer_than_64_mebibytes(void **state)
+{
+	struct fixture *fx = hydrating(68 * MIB, MIB, UINT32_MAX, UINT32_MAX);
+
+	(void)state;
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_true(memory_source_asked(fx->source, 0).length == 64 * MIB);
+	for (size_t i = 1; i < memory_source_nr_asked(fx->source); i++)
+		assert_true(memory_source_asked(fx->source, i).length <= 64 * MIB);
+	fixture_free(fx);
+}
+
 static void connections_are_kept_for_readers(void **state)
 {
 	struct fixture *fx = hydrating(16 * MIB, 64 * KIB, 256, 4);
@@ -165,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(all_of_it_arrives_and_is_committed),
 	        cmocka_unit_test(threshold_and_batch_bound_what_is_asked_for),
+	        cmocka_unit_test(no_batch_makes_a_request_longer_than_64_mebibytes),
 	        cmocka_unit_test(connections_are_kept_for_readers),
 	        cmocka_unit_test(a_huge_region_is_hydrated),
 	        cmocka_unit_test(a_rate_limit_is_kept),
