@@ -155,6 +155,7 @@ stop_process() {
 . "$TOP_DIR/tests/support/packages.sh"
 . "$E2E_DIR/lib/image.sh"
 . "$E2E_DIR/lib/server.sh"
+. "$E2E_DIR/lib/network.sh"
 . "$E2E_DIR/lib/clone.sh"
 . "$E2E_DIR/lib/holes.sh"
 . "$E2E_DIR/lib/filesystem.sh"

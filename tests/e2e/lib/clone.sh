@@ -129,3 +129,23 @@ missing_regions() {
 assert_nothing_mounted() {
 	! grep fuse.clonefs /proc/self/mounts >&2 || fail "something is mounted"
 }
+
+# reads_at OFFSET [M] [MODEL]: a page that no cache has is there and right; false if not.
+reads_at() {
+	dd if="$(image_of "${2:-}")" iflag=direct,skip_bytes bs=4096 count=1 skip="$1" status=none \
+		2>"$T/logs/reads" | cmp -s -n 4096 - <(tail -c +$(($1 + 1)) "${3:-$T/www/disk.raw}")
+}
+
+# fails_at OFFSET [M]: EIO.
+fails_at() {
+	local status=0
+	dd if="$(image_of "${2:-}")" iflag=direct,skip_bytes bs=4096 count=1 skip="$1" of=/dev/null \
+		2>"$T/logs/reads-$1" || status=$?
+	assert_eq "$status" 1 "a read without a source"
+	assert_contains "$(cat "$T/logs/reads-$1")" "Input/output error" "its error"
+}
+
+# reason_has PART [M], for wait_for
+reason_has() {
+	[[ $(status_field reason "${2:-$T/mnt}") = *"$1"* ]]
+}
