@@ -20,6 +20,7 @@
  * 2. A piece is delivered only after file_piece_read() found the file to be what is pinned.
  */
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -362,7 +363,16 @@ static void *finisher_main(void *user)
 static int file_probe(struct source *source, uint64_t timeout_ms, struct source_probe *ret_probe,
                       struct cf_error *err)
 {
-	return file_examine_probe(file_of(source)->path, timeout_ms, ret_probe, err);
+	struct file_source *file = file_of(source);
+	int fd;
+	int r = file_examine_probe(file->path, timeout_ms, ret_probe, &fd, err);
+
+	if (r < 0)
+		return r;
+	cf_lock(&file->lock);
+	handle_replace_locked(file, file_handle_new(fd, ret_probe->is_device));
+	cf_unlock(&file->lock);
+	return 0;
 }
 
 static void file_pin(struct source *source, const struct source_identity *identity)
@@ -451,6 +461,28 @@ static void file_configure(struct source *source, const struct source_limits *li
 	cf_unlock(&file->lock);
 }
 
+static int file_share(struct source *source, struct block_io *destination, uint64_t offset,
+                      uint64_t length)
+{
+	struct file_source *file = file_of(source);
+	struct file_piece piece = {.offset = offset, .length = length};
+	int r = -EAGAIN;
+
+	/* Only a file that is open already: opening may take for ever. */
+	cf_lock(&file->lock);
+	piece.identity = file->identity;
+	piece.handle = file->handle;
+	if (piece.handle)
+		piece.handle->refs++;
+	cf_unlock(&file->lock);
+	if (piece.handle)
+		r = file_piece_share(&piece, destination);
+	cf_lock(&file->lock);
+	handle_unref_locked(file, piece.handle);
+	cf_unlock(&file->lock);
+	return r;
+}
+
 static void cancel_all_locked(struct file_source *file) CF_REQUIRES(&file->lock)
 {
 	struct file_job *job;
@@ -511,6 +543,7 @@ static const struct source_ops file_ops = {
         .cancel = file_cancel,
         .resume = file_resume,
         .configure = file_configure,
+        .share = file_share,
         .close = file_close,
 };
 

@@ -67,6 +67,7 @@ struct examination {
 	bool done;
 	int result;
 	struct source_probe found;
+	int fd; /* owned; -1: none */
 	struct cf_error error;
 };
 
@@ -82,6 +83,8 @@ static void examination_unref(struct examination *e)
 	cf_cond_fini(&e->cond);
 	cf_mutex_fini(&e->lock);
 	free(e->found.head);
+	if (e->fd >= 0)
+		(void)close(e->fd);
 	free(e->path);
 	free(e);
 }
@@ -98,7 +101,7 @@ static void read_head(int fd, struct source_probe *ret)
 	ret->head = cf_steal(&head);
 }
 
-static int examine(const char *path, struct source_probe *ret, struct cf_error *err)
+static int examine(const char *path, struct source_probe *ret, int *ret_fd, struct cf_error *err)
 {
 	CF_AUTO_CLOSE int fd = -1;
 	int r = file_examine_open(path, &fd, &ret->is_device, err);
@@ -111,6 +114,7 @@ static int examine(const char *path, struct source_probe *ret, struct cf_error *
 	if (!ret->identity.size)
 		return cf_error_set(err, -EINVAL, "%s is empty (0 bytes)", path);
 	read_head(fd, ret);
+	*ret_fd = cf_steal_fd(&fd);
 	return 0;
 }
 
@@ -119,11 +123,13 @@ static void *examine_main(void *user)
 	struct examination *e = user;
 	struct source_probe found = {0};
 	struct cf_error error = {0};
-	int r = examine(e->path, &found, &error);
+	int fd = -1;
+	int r = examine(e->path, &found, &fd, &error);
 
 	cf_lock(&e->lock);
 	e->result = r;
 	e->found = found;
+	e->fd = fd;
 	e->error = error;
 	e->done = true;
 	cf_cond_signal(&e->cond);
@@ -151,7 +157,7 @@ static int start(struct examination *e)
 	return -r;
 }
 
-static int await(struct examination *e, uint64_t timeout_ms, struct source_probe *ret,
+static int await(struct examination *e, uint64_t timeout_ms, struct source_probe *ret, int *ret_fd,
                  struct cf_error *err)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -168,6 +174,7 @@ static int await(struct examination *e, uint64_t timeout_ms, struct source_probe
 		if (r == 0) {
 			*ret = e->found;
 			e->found.head = NULL;
+			*ret_fd = cf_steal_fd(&e->fd);
 		} else if (err)
 			*err = e->error;
 	}
@@ -179,7 +186,7 @@ static int await(struct examination *e, uint64_t timeout_ms, struct source_probe
 	return r;
 }
 
-int file_examine_probe(const char *path, uint64_t timeout_ms, struct source_probe *ret,
+int file_examine_probe(const char *path, uint64_t timeout_ms, struct source_probe *ret, int *ret_fd,
                        struct cf_error *err)
 {
 	struct examination *e = calloc(1, sizeof(*e));
@@ -193,13 +200,14 @@ int file_examine_probe(const char *path, uint64_t timeout_ms, struct source_prob
 	}
 	cf_mutex_init(&e->lock);
 	cf_cond_init(&e->cond);
+	e->fd = -1;
 	e->refs = 2;
 	r = start(e);
 	if (r < 0) {
 		e->refs = 1;
 		r = cf_error_errno(err, r, "%s cannot be examined", path);
 	} else {
-		r = await(e, timeout_ms, ret, err);
+		r = await(e, timeout_ms, ret, ret_fd, err);
 	}
 	examination_unref(e);
 	return r;

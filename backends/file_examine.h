@@ -16,8 +16,9 @@ int file_examine_open(const char *path, int *ret_fd, bool *ret_is_device, struct
 /* Size and mtime as they are now; 0 for the mtime of a device. */
 int file_examine_identity(int fd, bool is_device, struct source_identity *ret);
 
-/* Opens, looks and closes; waits for @timeout_ms at most, even if the disk does not answer. */
-int file_examine_probe(const char *path, uint64_t timeout_ms, struct source_probe *ret,
+/* Opens and looks; waits for @timeout_ms at most, even if the disk does not answer. *ret_fd, what
+ * was looked at, is the caller's. */
+int file_examine_probe(const char *path, uint64_t timeout_ms, struct source_probe *ret, int *ret_fd,
                        struct cf_error *err);
 
 #endif

@@ -15,21 +15,30 @@ void file_handle_free(struct file_handle *handle)
 	free(handle);
 }
 
+struct file_handle *file_handle_new(int fd, bool is_device)
+{
+	struct file_handle *handle = malloc(sizeof(*handle));
+
+	if (handle)
+		*handle = (struct file_handle){.refs = 1, .fd = fd, .is_device = is_device};
+	else
+		(void)close(fd);
+	return handle;
+}
+
 static struct file_handle *handle_open(const char *path, struct source_outcome *outcome)
 {
-	struct file_handle *handle = calloc(1, sizeof(*handle));
-	int r;
+	struct file_handle *handle;
+	bool is_device;
+	int fd;
+	int r = file_examine_open(path, &fd, &is_device, &outcome->error);
 
-	if (!handle) {
-		outcome->result = SOURCE_FAILED;
-		(void)cf_error_set(&outcome->error, -ENOMEM, "there is no memory");
-		return NULL;
+	if (r == 0) {
+		handle = file_handle_new(fd, is_device);
+		if (handle)
+			return handle;
+		r = cf_error_set(&outcome->error, -ENOMEM, "there is no memory");
 	}
-	handle->refs = 1;
-	r = file_examine_open(path, &handle->fd, &handle->is_device, &outcome->error);
-	if (r == 0)
-		return handle;
-	free(handle);
 	outcome->result = r == -ENOENT || r == -EACCES || r == -ENOTDIR || r == -ENXIO ||
 	                                  r == -ENODEV || r == -EINVAL
 	                          ? SOURCE_DENIED
@@ -99,4 +108,23 @@ enum source_result file_piece_read(struct file_piece *piece, const char *path,
 		(void)cf_error_errno(&outcome->error, r, "the source cannot be read");
 	}
 	return outcome->result;
+}
+
+/* The file system has both files and is asked first: a server that is gone and has only the source
+ * holds nobody. */
+int file_piece_share(const struct file_piece *piece, struct block_io *destination)
+{
+	const struct file_handle *handle = piece->handle;
+	struct source_outcome outcome = {0};
+	struct source_identity now;
+	int r;
+
+	if (handle->is_device)
+		return -EOPNOTSUPP;
+	r = block_io_share(destination, handle->fd, piece->offset, piece->length);
+	if (r == 0)
+		r = file_examine_identity(handle->fd, handle->is_device, &now);
+	if (r == 0 && !is_pinned_version(piece, &now, &outcome))
+		r = -ESTALE;
+	return r;
 }

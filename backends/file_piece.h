@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "core/base/block_io.h"
 #include "core/engine/source.h"
 
 /* An open file, shared by the readers that use it; @refs is counted under the source's lock. */
@@ -17,6 +18,8 @@ struct file_handle {
 	bool is_device;
 };
 
+/* With one reference; takes @fd over. NULL: no memory, @fd is closed. */
+struct file_handle *file_handle_new(int fd, bool is_device);
 /* NULL is allowed. */
 void file_handle_free(struct file_handle *handle);
 
@@ -35,5 +38,11 @@ struct file_piece {
  */
 enum source_result file_piece_read(struct file_piece *piece, const char *path,
                                    unsigned char *buffer, struct source_outcome *outcome);
+
+/*
+ * Makes the range of @destination that the piece is the file's own blocks: source_ops.share, with
+ * its errors. The piece has a handle.
+ */
+int file_piece_share(const struct file_piece *piece, struct block_io *destination);
 
 #endif

@@ -107,6 +107,20 @@ static void checked_configure(struct source *source, const struct source_limits 
 	inner->ops->configure(inner, limits);
 }
 
+static int checked_share(struct source *source, struct block_io *destination, uint64_t offset,
+                         uint64_t length)
+{
+	struct checked_source *c = checked(source);
+	uint64_t size;
+
+	cf_lock(&c->lock);
+	size = c->pinned_size;
+	cf_unlock(&c->lock);
+	assert(length > 0 && offset < size && length <= size - offset);
+	(void)size;
+	return c->inner->ops->share(c->inner, destination, offset, length);
+}
+
 static void checked_close(struct source *source)
 {
 	struct checked_source *c = checked(source);
@@ -132,6 +146,7 @@ static int checked_new(struct source *inner, struct source **ret, struct cf_erro
 	        .cancel = checked_cancel,
 	        .resume = checked_resume,
 	        .configure = checked_configure,
+	        .share = inner->ops->share ? checked_share : NULL,
 	        .close = checked_close,
 	};
 	c->source = (struct source){.ops = &c->ops, .shown = inner->shown};

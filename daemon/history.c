@@ -81,6 +81,8 @@ void history_event(struct journal *journal, const struct image_event *event)
 	case IMAGE_EVENT_NO_SPACE_END:
 		journal_end(journal, JOURNAL_NO_SPACE);
 		return;
+	case IMAGE_EVENT_NO_SHARING:
+		return;
 	}
 }
 

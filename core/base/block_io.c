@@ -70,6 +70,12 @@ int block_io_seek(struct block_io *io, uint64_t offset, int whence, uint64_t *re
 	return io->ops->seek ? io->ops->seek(io, offset, whence, ret_offset) : -EOPNOTSUPP;
 }
 
+int block_io_share(struct block_io *io, int fd, uint64_t offset, uint64_t length)
+{
+	assert_range(io, offset, length);
+	return !length ? 0 : io->ops->share ? io->ops->share(io, fd, offset, length) : -EOPNOTSUPP;
+}
+
 void block_io_close(struct block_io *io)
 {
 	if (io)

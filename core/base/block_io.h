@@ -32,6 +32,10 @@ struct block_io_ops {
 	int (*allocate)(struct block_io *io, uint64_t offset, uint64_t length);
 	/* lseek(2) with SEEK_DATA or SEEK_HOLE: *ret_offset, or -ENXIO. -EOPNOTSUPP: cannot. */
 	int (*seek)(struct block_io *io, uint64_t offset, int whence, uint64_t *ret_offset);
+	/* Make [offset, offset + length) the same blocks as that range of the file behind @fd,
+	 * without copying (FICLONERANGE, with its errors). After a failure the range holds old or
+	 * new bytes. -EOPNOTSUPP: cannot. */
+	int (*share)(struct block_io *io, int fd, uint64_t offset, uint64_t length);
 	void (*close)(struct block_io *io);
 };
 
@@ -66,6 +70,7 @@ int block_io_punch(struct block_io *io, uint64_t offset, uint64_t length);
 int block_io_zero(struct block_io *io, uint64_t offset, uint64_t length);
 int block_io_allocate(struct block_io *io, uint64_t offset, uint64_t length);
 int block_io_seek(struct block_io *io, uint64_t offset, int whence, uint64_t *ret_offset);
+int block_io_share(struct block_io *io, int fd, uint64_t offset, uint64_t length);
 /* NULL is allowed. */
 void block_io_close(struct block_io *io);
 

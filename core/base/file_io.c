@@ -133,9 +133,14 @@ static int file_zero(struct block_io *io, uint64_t offset, uint64_t length)
 	return file_fallocate(io, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
+/* Shared blocks are no reserved space: they are copied, where the file system knows how to. */
 static int file_allocate(struct block_io *io, uint64_t offset, uint64_t length)
 {
-	return io->is_device ? 0 : file_fallocate(io, FALLOC_FL_KEEP_SIZE, offset, length);
+	int r = io->is_device ? 0
+	                      : file_fallocate(io, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
+	                                       offset, length);
+
+	return r == -EOPNOTSUPP ? file_fallocate(io, FALLOC_FL_KEEP_SIZE, offset, length) : r;
 }
 
 static int file_seek(struct block_io *io, uint64_t offset, int whence, uint64_t *ret_offset)
@@ -149,6 +154,24 @@ static int file_seek(struct block_io *io, uint64_t offset, int whence, uint64_t 
 	if (found < 0)
 		return errno == EINVAL ? -EOPNOTSUPP : -errno;
 	*ret_offset = (uint64_t)found;
+	return 0;
+}
+
+static int file_share(struct block_io *io, int fd, uint64_t offset, uint64_t length)
+{
+	const struct file_clone_range range = {
+	        .src_fd = fd,
+	        .src_offset = offset,
+	        .src_length = length,
+	        .dest_offset = offset,
+	};
+
+	if (io->is_device)
+		return -EOPNOTSUPP;
+	while (ioctl(fd_of(io), FICLONERANGE, &range) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
 	return 0;
 }
 
@@ -167,6 +190,7 @@ static const struct block_io_ops file_io_ops = {
         .zero = file_zero,
         .allocate = file_allocate,
         .seek = file_seek,
+        .share = file_share,
         .close = file_close,
 };
 

@@ -8,19 +8,22 @@
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
+#include "core/engine/sharing.h"
 
 /* A rate limit is kept in portions of a quarter of a second. */
 #define RATE_PORTIONS 4
 
 bool background_is_idle_locked(const struct image *img)
 {
-	return !img->inflight.nr_background && !img->fetches.nr_running[SOURCE_BACKGROUND] &&
+	return !img->inflight.nr_background && !sharing_is_busy_locked(img) &&
+	       !img->fetches.nr_running[SOURCE_BACKGROUND] &&
 	       !img->fetches.nr_queued[SOURCE_BACKGROUND];
 }
 
 bool background_may_fill_locked(const struct image *img)
 {
 	return hydrator_wants_source_locked(img) && img->source && !img->stopping &&
+	       !sharing_is_busy_locked(img) &&
 	       (img->outage.state == SOURCE_STATE_OK || img->outage.state == SOURCE_STATE_UNUSED) &&
 	       img->inflight.nr_background < img->settings.hydration_threshold &&
 	       !img->fetches.nr_queued[SOURCE_FOREGROUND] &&
@@ -149,7 +152,8 @@ uint64_t background_fill_locked(struct image *img, uint64_t now_ns)
 		if (!nr)
 			return NEVER_NS;
 		(void)hydrator_keeps_locked(img, now_ns);
-		if (!ask_for(img, first, nr))
+		if (sharing_is_next_locked(img) ? !sharing_begin_locked(img, first, nr)
+		                                : !ask_for(img, first, nr))
 			return now_ns + CF_NS_PER_S;
 		hydrator->tokens -= (int64_t)(nr * geometry_region_size(&img->geo));
 		fetch_dispatch_locked(img, now_ns);

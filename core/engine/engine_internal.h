@@ -185,6 +185,17 @@ struct hydrator {
 	uint64_t next_try_ns;      /* no_space: when one region is tried */
 };
 
+/* ---- sharing.c ---- */
+
+enum sharing_state { SHARING_IDLE, SHARING_QUEUED, SHARING_RUNNING };
+
+struct sharing {
+	bool possible; /* until the file system says that it is not */
+	bool skip_one; /* the next batch is fetched all the same */
+	enum sharing_state state;
+	uint64_t first, nr; /* the regions, unless IDLE */
+};
+
 /* ---- writers.c ---- */
 
 #define WRITERS_NR_THREADS 4
@@ -323,6 +334,7 @@ struct image {
 	struct outage outage;
 	struct readahead readahead;
 	struct hydrator hydrator;
+	struct sharing sharing;
 	struct writers writers;
 	struct committer committer;
 	struct events events;

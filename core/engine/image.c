@@ -14,6 +14,7 @@
 #include "core/engine/pacing.h"
 #include "core/engine/readahead.h"
 #include "core/engine/request.h"
+#include "core/engine/sharing.h"
 #include "core/engine/writers.h"
 
 /* An attempt that brings nothing is given up well before its reader's deadline. */
@@ -67,6 +68,8 @@ static int init_parts(struct image *img, const struct image_params *params)
 	pacing_init(&img->pacing);
 	readahead_init(&img->readahead);
 	hydrator_init(&img->hydrator, params->no_hydration);
+	sharing_init(&img->sharing, params->source && source_can_share(params->source) &&
+	                                    !params->no_discard_passdown);
 	writers_init(&img->writers);
 	committer_init(&img->committer);
 	events_init(&img->events);

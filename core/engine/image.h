@@ -70,6 +70,7 @@ enum image_event_kind {
 	IMAGE_EVENT_MILESTONE, /* value: whole percent committed, 1 to 100, each once an open */
 	IMAGE_EVENT_NO_SPACE_BEGIN, /* text: which and why */
 	IMAGE_EVENT_NO_SPACE_END,
+	IMAGE_EVENT_NO_SHARING, /* source and destination cannot share blocks; text: why */
 };
 
 struct image_event {

@@ -396,10 +396,13 @@ void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
 	for (struct list *link; (link = list_pop(&entry->parked));)
 		writers_add_parked_locked(img, list_entry(link, struct parked, link));
 	entry_free(img, entry);
-	/* A complete image needs no more room, whether or not there is any. */
-	if (metadata_nr_hydrated(img->metadata) == img->geo.nr_regions)
-		hydrator_took_data_locked(img);
 	committer_note_change_locked(img);
+	if (metadata_nr_hydrated(img->metadata) < img->geo.nr_regions)
+		return;
+	/* A complete image needs no more room, whether or not there is any, and somebody may wait
+	 * for it. */
+	hydrator_took_data_locked(img);
+	committer_want_locked(img);
 }
 
 static void entry_hydrated(struct image *img, struct entry *entry) CF_IMAGE_LOCKED

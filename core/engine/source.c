@@ -38,6 +38,18 @@ void source_configure(struct source *source, const struct source_limits *limits)
 	source->ops->configure(source, limits);
 }
 
+bool source_can_share(const struct source *source)
+{
+	return source->ops->share != NULL;
+}
+
+int source_share(struct source *source, struct block_io *destination, uint64_t offset,
+                 uint64_t length)
+{
+	assert(length > 0 && offset + length > offset);
+	return source->ops->share(source, destination, offset, length);
+}
+
 void source_close(struct source *source)
 {
 	if (source)

@@ -20,6 +20,7 @@
 
 #include "core/base/error.h"
 
+struct block_io;
 struct source;
 struct source_request;
 
@@ -125,6 +126,15 @@ struct source_ops {
 	 */
 	void (*resume)(struct source *source, struct source_request *req);
 	void (*configure)(struct source *source, const struct source_limits *limits);
+	/*
+	 * Optional (NULL: cannot). Makes [offset, offset + length) of @destination the same blocks
+	 * as that range of the source, without copying; blocks on the disk that both are on, and on
+	 * nothing else. 0: it is, and the source is the pinned version. -EAGAIN, -ESTALE: not this
+	 * time, a request tells why; -ENOSPC, -EDQUOT: the destination is full; anything else: it
+	 * cannot be done. After a failure the range holds old or new bytes. Not while closing.
+	 */
+	int (*share)(struct source *source, struct block_io *destination, uint64_t offset,
+	             uint64_t length);
 	/* Cancels what is left; all done() have been called and threads are gone then. */
 	void (*close)(struct source *source);
 };
@@ -146,6 +156,9 @@ void source_submit(struct source *source, struct source_request *req);
 void source_cancel(struct source *source, struct source_request *req);
 void source_resume(struct source *source, struct source_request *req);
 void source_configure(struct source *source, const struct source_limits *limits);
+bool source_can_share(const struct source *source);
+int source_share(struct source *source, struct block_io *destination, uint64_t offset,
+                 uint64_t length);
 void source_close(struct source *source);
 
 #endif

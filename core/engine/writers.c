@@ -14,6 +14,7 @@
 #include "core/engine/inflight.h"
 #include "core/engine/read.h"
 #include "core/engine/request.h"
+#include "core/engine/sharing.h"
 
 #define RUN_PIECES 64
 #define RUN_BYTES  (UINT64_C(1) << 20)
@@ -42,7 +43,7 @@ void writers_fini(struct writers *writers)
 	cf_cond_fini(&writers->work);
 }
 
-static void wake_one(struct image *img) CF_IMAGE_LOCKED
+void writers_wake_locked(struct image *img)
 {
 	if (img->writers.nr_idle)
 		cf_cond_signal(&img->writers.work);
@@ -51,14 +52,14 @@ static void wake_one(struct image *img) CF_IMAGE_LOCKED
 void writers_add_piece_locked(struct image *img, struct piece *piece)
 {
 	list_add_tail(&img->writers.pieces, &piece->queue_link);
-	wake_one(img);
+	writers_wake_locked(img);
 }
 
 void writers_add_parked_locked(struct image *img, struct parked *parked)
 {
 	parked->state = PARKED_READY;
 	list_add_tail(&img->writers.parked, &parked->link);
-	wake_one(img);
+	writers_wake_locked(img);
 }
 
 void writers_add_local_locked(struct image *img, struct image_request *req)
@@ -68,7 +69,7 @@ void writers_add_local_locked(struct image *img, struct image_request *req)
 	req->local_busy = true;
 	request_hold_locked(img, req);
 	list_add_tail(&img->writers.locals, &req->local_link);
-	wake_one(img);
+	writers_wake_locked(img);
 }
 
 bool writers_are_idle_locked(const struct image *img)
@@ -76,7 +77,8 @@ bool writers_are_idle_locked(const struct image *img)
 	const struct writers *writers = &img->writers;
 
 	return !writers->nr_busy && list_is_empty(&writers->locals) &&
-	       list_is_empty(&writers->parked) && list_is_empty(&writers->pieces);
+	       list_is_empty(&writers->parked) && list_is_empty(&writers->pieces) &&
+	       !sharing_is_busy_locked(img);
 }
 
 /* ---- pieces ---- */
@@ -201,6 +203,8 @@ static void *run_writer(void *arg)
 			do_parked(img);
 		} else if (!list_is_empty(&writers->pieces)) {
 			do_pieces(img);
+		} else if (img->sharing.state == SHARING_QUEUED) {
+			sharing_do_locked(img);
 		} else if (writers->stop) {
 			writers->nr_busy--;
 			break;

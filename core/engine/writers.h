@@ -21,6 +21,9 @@ void writers_add_parked_locked(struct image *img, struct parked *parked) CF_IMAG
 /* A read that has LOCAL parts; nothing if a thread is at them already. */
 void writers_add_local_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
 
+/* Something else than these is there for one of them. */
+void writers_wake_locked(struct image *img) CF_IMAGE_LOCKED;
+
 /* Nothing is queued and no thread has anything in hand. */
 bool writers_are_idle_locked(const struct image *img) CF_IMAGE_LOCKED;
 

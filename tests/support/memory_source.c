@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/block_io.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 
@@ -50,6 +51,9 @@ struct memory_source {
 	struct memory_source_asked *asked;
 	size_t nr_asked, max_asked;
 	uint64_t nr_bytes, nr_cancelled;
+	unsigned int nr_failing_shares;
+	int share_error;
+	uint64_t nr_shares, nr_shared;
 	struct source_limits limits;
 };
 
@@ -299,6 +303,31 @@ static void op_configure(struct source *source, const struct source_limits *limi
 	cf_unlock(&of(source)->lock);
 }
 
+/* As a file system would: what has failed may have put some or all of it there. */
+static int op_share(struct source *source, struct block_io *destination, uint64_t offset,
+                    uint64_t length)
+{
+	struct memory_source *ms = of(source);
+	int error = 0;
+	int r;
+
+	cf_lock(&ms->lock);
+	assert(offset + length <= ms->size);
+	ms->nr_shares++;
+	if (ms->nr_failing_shares) {
+		ms->nr_failing_shares--;
+		error = ms->share_error;
+	}
+	cf_unlock(&ms->lock);
+	r = block_io_pwrite(destination, ms->data + offset, error ? length / 2 : length, offset);
+	if (r < 0 || error)
+		return error ? error : r;
+	cf_lock(&ms->lock);
+	ms->nr_shared += length;
+	cf_unlock(&ms->lock);
+	return 0;
+}
+
 static void op_close(struct source *source)
 {
 	struct memory_source *ms = of(source);
@@ -324,6 +353,18 @@ static const struct source_ops ops = {
         .cancel = op_cancel,
         .resume = op_resume,
         .configure = op_configure,
+        .close = op_close,
+};
+
+static const struct source_ops sharing_ops = {
+        .name = "memory",
+        .probe = op_probe,
+        .pin = op_pin,
+        .submit = op_submit,
+        .cancel = op_cancel,
+        .resume = op_resume,
+        .configure = op_configure,
+        .share = op_share,
         .close = op_close,
 };
 
@@ -409,6 +450,19 @@ void memory_source_break(struct memory_source *ms, enum source_result result)
 	cf_unlock(&ms->lock);
 }
 
+void memory_source_let_share(struct memory_source *ms)
+{
+	ms->source.ops = &sharing_ops;
+}
+
+void memory_source_fail_shares(struct memory_source *ms, unsigned int count, int error)
+{
+	cf_lock(&ms->lock);
+	ms->nr_failing_shares = count;
+	ms->share_error = error;
+	cf_unlock(&ms->lock);
+}
+
 size_t memory_source_nr_asked(struct memory_source *ms)
 {
 	size_t nr;
@@ -487,6 +541,16 @@ uint64_t memory_source_nr_bytes(struct memory_source *ms)
 uint64_t memory_source_nr_cancelled(struct memory_source *ms)
 {
 	return get(ms, &ms->nr_cancelled);
+}
+
+uint64_t memory_source_nr_shares(struct memory_source *ms)
+{
+	return get(ms, &ms->nr_shares);
+}
+
+uint64_t memory_source_nr_shared(struct memory_source *ms)
+{
+	return get(ms, &ms->nr_shared);
 }
 
 struct source_limits memory_source_limits(struct memory_source *ms)

@@ -35,6 +35,14 @@ void memory_source_plan(struct memory_source *ms, unsigned int count, enum sourc
 /* All of them do so from now on, without a byte; SOURCE_OK: it works again. */
 void memory_source_break(struct memory_source *ms, enum source_result result);
 
+/* It can share its blocks with a destination from now on (which costs a write here). Before use. */
+void memory_source_let_share(struct memory_source *ms);
+/* The next @count attempts fail with @error (negative errno), half done. */
+void memory_source_fail_shares(struct memory_source *ms, unsigned int count, int error);
+/* Attempts so far, and bytes that those which succeeded have shared. */
+uint64_t memory_source_nr_shares(struct memory_source *ms);
+uint64_t memory_source_nr_shared(struct memory_source *ms);
+
 struct memory_source_asked {
 	uint64_t offset, length;
 	enum source_class class;

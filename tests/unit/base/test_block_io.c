@@ -46,6 +46,12 @@ static int record_sync(struct block_io *io)
 	return record(io, 0, 0);
 }
 
+static int record_share(struct block_io *io, int fd, uint64_t offset, uint64_t length)
+{
+	((struct recorder *)io)->nr_iov = fd;
+	return record(io, offset, length);
+}
+
 static void record_close(struct block_io *io)
 {
 	(void)record(io, 0, 0);
@@ -65,6 +71,7 @@ static const struct block_io_ops all_ops = {
         .punch = record,
         .zero = record,
         .allocate = record,
+        .share = record_share,
         .close = record_close,
 };
 
@@ -89,10 +96,14 @@ static void calls_arrive_with_their_arguments_and_results(void **state)
 	assert_int_equal(block_io_allocate(io, 5, 6), -EIO);
 	assert_int_equal(recorder.offset, 5);
 	assert_int_equal(recorder.length, 6);
+	assert_int_equal(block_io_share(io, 9, 7, 8), -EIO);
+	assert_int_equal(recorder.nr_iov, 9);
+	assert_int_equal(recorder.offset, 7);
+	assert_int_equal(recorder.length, 8);
 	assert_int_equal(block_io_sync(io), -EIO);
-	assert_int_equal(recorder.nr_calls, 6);
-	block_io_close(io);
 	assert_int_equal(recorder.nr_calls, 7);
+	block_io_close(io);
+	assert_int_equal(recorder.nr_calls, 8);
 }
 
 static void nothing_to_do_is_not_passed_on(void **state)
@@ -108,6 +119,7 @@ static void nothing_to_do_is_not_passed_on(void **state)
 	assert_int_equal(block_io_punch(&recorder.io, 9, 0), 0);
 	assert_int_equal(block_io_zero(&recorder.io, 9, 0), 0);
 	assert_int_equal(block_io_allocate(&recorder.io, 9, 0), 0);
+	assert_int_equal(block_io_share(&recorder.io, 1, 9, 0), 0);
 	assert_int_equal(recorder.nr_calls, 0);
 }
 
@@ -120,6 +132,7 @@ static void what_a_version_lacks_is_not_supported(void **state)
 	assert_int_equal(block_io_punch(&recorder.io, 0, 1), -EOPNOTSUPP);
 	assert_int_equal(block_io_zero(&recorder.io, 0, 1), -EOPNOTSUPP);
 	assert_int_equal(block_io_allocate(&recorder.io, 0, 1), -EOPNOTSUPP);
+	assert_int_equal(block_io_share(&recorder.io, 1, 0, 1), -EOPNOTSUPP);
 	assert_int_equal(block_io_seek(&recorder.io, 0, 3, &offset), -EOPNOTSUPP);
 	assert_int_equal(offset, 77);
 	assert_int_equal(block_io_fd(&recorder.io), -1);

@@ -367,6 +367,7 @@ static void a_block_device_is_read_written_and_never_extended(void **state)
 	assert_int_equal(block_io_pwrite(io, buf, sizeof(buf), FILE_SIZE - 100), -ENOSPC);
 	assert_int_equal(block_io_pread(io, buf, sizeof(buf), FILE_SIZE - 100), -ENODATA);
 	assert_int_equal(block_io_allocate(io, 0, 4096), 0);
+	assert_int_equal(block_io_share(io, block_io_fd(io), 0, 4096), -EOPNOTSUPP);
 	assert_int_equal(block_io_seek(io, 0, SEEK_DATA, &offset), -EOPNOTSUPP);
 	block_io_close(io);
 }

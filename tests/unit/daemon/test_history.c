@@ -83,6 +83,7 @@ static void each_event_of_the_image_becomes_its_row(void **state)
 	        {{IMAGE_EVENT_OUTAGE_END, 5, ""}, ""},
 	        {{IMAGE_EVENT_SOURCE_BACK, 0, ""}, ""},
 	        {{IMAGE_EVENT_NO_SPACE_END, 0, ""}, ""},
+	        {{IMAGE_EVENT_NO_SHARING, 0, "why"}, ""},
 	};
 
 	(void)state;
