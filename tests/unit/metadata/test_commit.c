@@ -114,25 +114,52 @@ static void no_change_writes_nothing(void **state)
 	memory_io_log_free(log);
 }
 
-/* A commit costs what it touches, not what the device holds. */
-static void writes_are_in_proportion_to_the_array_blocks_touched(void **state)
+/* Bytes a commit of the @nr regions 0, @stride, 2 * @stride ... writes. */
+static uint64_t bytes_of_commit(uint64_t nr_regions, uint64_t nr, uint64_t stride)
 {
-	const uint64_t nr_regions = 32576 * 100;
 	struct memory_io_log *log = memory_io_log_new();
-	struct block_io *io = memory_io_new(300 * METADATA_BLOCK_SIZE, log);
+	struct block_io *io =
+	        memory_io_new(metadata_blocks_to_be_safe(nr_regions) * METADATA_BLOCK_SIZE, log);
 	struct metadata *md = fixture_format(io, nr_regions);
 	uint64_t written = 0;
 
-	(void)state;
 	memory_io_log_clear(log);
-	fixture_commit(md, (const uint64_t[]){0, 1, 32576 * 50, 32576 * 99}, 4);
+	for (uint64_t i = 0; i < nr; i++)
+		assert_int_equal(metadata_set_region(md, i * stride), 0);
+	assert_int_equal(fixture_pre_commit_and_commit(md), 0);
 	for (size_t i = 0; i < memory_io_log_nr(log); i++)
 		written += memory_io_log_op(log, i)->length;
-	/* Three array blocks, root, bitmap, index, superblock. */
-	assert_int_equal(written, 7 * METADATA_BLOCK_SIZE);
 	metadata_close(md);
 	block_io_close(io);
 	memory_io_log_free(log);
+	return written;
+}
+
+/* A commit costs what it touches, not what the device holds or how many regions are new. */
+static void writes_are_in_proportion_to_the_array_blocks_touched(void **state)
+{
+	static const struct {
+		uint64_t nr_arrays;         /* of the device */
+		uint64_t nr_marked, stride; /* regions */
+		uint64_t nr_written;        /* blocks, without bitmap, index and superblock */
+	} rows[] = {
+	        {100, 1, 1, 1 + 1}, /* array block, root */
+	        {100, 3, REGIONS_PER_ARRAY * UINT64_C(30), 3 + 1},
+	        {100, 20000, 1, 1 + 1},
+	        {100, 40000, 1, 2 + 1},
+	        {100, 1000, REGIONS_PER_ARRAY / 10, 100 + 1},
+	        {600, 1, 1, 1 + 2}, /* array block, leaf, root */
+	        {600, 3, REGIONS_PER_ARRAY * UINT64_C(200), 3 + 3},
+	        {600, 600, REGIONS_PER_ARRAY, 600 + 4},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t bytes = bytes_of_commit(rows[i].nr_arrays * REGIONS_PER_ARRAY,
+		                                 rows[i].nr_marked, rows[i].stride);
+
+		assert_int_equal(bytes, (rows[i].nr_written + 3) * METADATA_BLOCK_SIZE);
+	}
 }
 
 /* Section 13 (8) of the format's description, over many commits that wrap around the device. */
