@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/http_auth.h"
 #include "backends/http_credentials.h"
@@ -101,6 +102,26 @@ static size_t on_body(char *bytes, size_t size, size_t length, void *user)
 	return take;
 }
 
+static bool system_has_bundle(void)
+{
+	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
+
+	return bundle && access(bundle, R_OK) == 0;
+}
+
+static void set_ca(struct http_transfer *t, CURLcode *rc)
+{
+	const char *cacert = t->session->cacert;
+
+	if (*rc == CURLE_OK && cacert)
+		*rc = curl_easy_setopt(t->easy, CURLOPT_CAINFO, cacert);
+	/* cacert= is instead of the system's certificates, not beside them. Of these the bundle is
+	 * enough: with a folder beside it curl parses all of it anew for each connection, which are
+	 * 60 ms on the loop's thread. */
+	if (*rc == CURLE_OK && (cacert || system_has_bundle()))
+		*rc = curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
+}
+
 /* Options that never change. The first failure is kept in *@rc. */
 static void set_constants(struct http_transfer *t, CURLcode *rc)
 {
@@ -126,12 +147,7 @@ static void set_constants(struct http_transfer *t, CURLcode *rc)
 		*rc = curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	if (*rc == CURLE_OK)
 		*rc = curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "clonefs/" CLONEFS_VERSION);
-	if (*rc == CURLE_OK && t->session->cacert) {
-		*rc = curl_easy_setopt(t->easy, CURLOPT_CAINFO, t->session->cacert);
-		/* Instead of the system's certificates, not beside them. */
-		if (*rc == CURLE_OK)
-			*rc = curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
-	}
+	set_ca(t, rc);
 }
 
 static void set_callbacks(struct http_transfer *t, CURLcode *rc)

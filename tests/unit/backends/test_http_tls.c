@@ -6,10 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <curl/curl.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "http_fixture.h"
 
@@ -212,6 +216,59 @@ static void it_does_when_asked_to_but_without_the_login(void **state)
 	server_stop(server);
 }
 
+/* Comments make it so long that nobody could overlook that it is read. */
+#define BUNDLE_BYTES (4 * MIB)
+
+/* Puts a bundle that knows our CA in the place of the system's, for this thread and those it makes
+ * from now on; false: that cannot be done here. */
+static bool replace_system_bundle(const char *bundle)
+{
+	run("{ cat ca.pem; yes '# no certificate' | head -c %d; } > bundle.pem", (int)BUNDLE_BYTES);
+	return bundle && access(bundle, R_OK) == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount(file("bundle.pem"), bundle, NULL, MS_BIND, NULL) == 0;
+}
+
+/* Of this process, by read(2). */
+static uint64_t bytes_read(void)
+{
+	FILE *io = fopen("/proc/self/io", "r");
+	unsigned long long bytes;
+
+	assert_non_null(io);
+	assert_int_equal(fscanf(io, "rchar: %llu", &bytes), 1);
+	(void)fclose(io);
+	return bytes;
+}
+
+static void the_systems_certificates_are_not_read_for_each_connection(void **state)
+{
+	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
+	struct server *server;
+	struct source *source;
+	uint64_t before;
+
+	(void)state;
+	if (!replace_system_bundle(bundle))
+		skip();
+	server = start_tls("good");
+	fixture_image(server, "disk", MIB);
+	source = fixture_pinned(server, "disk", NULL);
+	before = bytes_read();
+	for (unsigned int i = 0; i < 8; i++) {
+		struct collector *c = collector_new(source, i * KIB, KIB);
+
+		c->req.fresh_connection = true;
+		assert_int_equal(collector_run(c), SOURCE_OK);
+		collector_free(c);
+	}
+	assert_true(bytes_read() - before < BUNDLE_BYTES);
+	assert_true(server_state(server, "connections_ever") >= 8);
+	fixture_close(source);
+	server_stop(server);
+	(void)umount2(bundle, MNT_DETACH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +276,8 @@ int main(void)
 	        cmocka_unit_test(other_certificates_are_refused_with_the_reason),
 	        cmocka_unit_test(https_does_not_lead_down_to_http),
 	        cmocka_unit_test(it_does_when_asked_to_but_without_the_login),
+	        /* The last one: it moves to a mount namespace of its own. */
+	        cmocka_unit_test(the_systems_certificates_are_not_read_for_each_connection),
 	};
 
 	(void)setenv("no_proxy", "*", 1);
