@@ -266,11 +266,22 @@ static bool trim(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
 	return fetch->pos < fetch->end;
 }
 
+/* Whoever waited for it has been killed since it failed. */
+static bool is_given_up(const struct image *img, const struct fetch *fetch) CF_IMAGE_LOCKED
+{
+	return fetch->attempts && fetch->class == SOURCE_FOREGROUND &&
+	       !fetch_is_awaited_locked(img, fetch);
+}
+
 static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	dequeue(img, fetch);
 	if (!trim(img, fetch)) {
 		fetch_finish_locked(img, fetch, true);
+		return;
+	}
+	if (is_given_up(img, fetch)) {
+		fetch_finish_locked(img, fetch, false);
 		return;
 	}
 	if (outage_takes_turns_locked(img, fetch, now_ns))

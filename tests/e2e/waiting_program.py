@@ -7,6 +7,7 @@ aio     io_submit() and io_getevents() with O_DIRECT
 write   a part of a region
 wdirect the same with O_DIRECT
 waio    the same with io_submit() and io_getevents()
+wmmap   a byte, through a shared mapping
 timer   the same, with a SIGALRM every 200 ms; MARK holds how many came
 term    the same, with a handler for SIGTERM: status 4 if the write ends in EINTR
 
@@ -79,6 +80,11 @@ def write_direct():
     os.pwritev(os.open(path, os.O_WRONLY | os.O_DIRECT), [memoryview(data)[:512]], offset)
 
 
+def write_mmap():
+    with mmap.mmap(os.open(path, os.O_RDWR), 0) as memory:
+        memory[offset] = 1
+
+
 def write():
     """One call of pwrite(), which Python does not repeat after EINTR."""
     fd = os.open(path, os.O_WRONLY)
@@ -117,6 +123,6 @@ else:
         start_timer()
     if how == 'term':
         signal.signal(signal.SIGTERM, lambda number, frame: None)
-    {'wdirect': write_direct, 'waio': write_aio}.get(how, write)()
+    {'wdirect': write_direct, 'waio': write_aio, 'wmmap': write_mmap}.get(how, write)()
     sys.exit(0)
 assert len(data) == 4096

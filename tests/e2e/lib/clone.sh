@@ -133,7 +133,7 @@ assert_nothing_mounted() {
 # reads_at OFFSET [M] [MODEL]: a page that no cache has is there and right; false if not.
 reads_at() {
 	dd if="$(image_of "${2:-}")" iflag=direct,skip_bytes bs=4096 count=1 skip="$1" status=none \
-		2>"$T/logs/reads" | cmp -s -n 4096 - <(tail -c +$(($1 + 1)) "${3:-$T/www/disk.raw}")
+		2>"$T/logs/reads" | cmp -s -n 4096 - <(tail -c +$(($1 + 1)) "${3:-$T/www/disk.raw}" 2>/dev/null)
 }
 
 # fails_at OFFSET [M]: EIO.
