@@ -65,20 +65,34 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fuse_reply_open(req, fi);
 }
 
+static pthread_key_t buffer_key;
+
+/* This worker's, or NULL. */
+static char *thread_buffer(void)
+{
+	char *buffer = pthread_getspecific(buffer_key);
+
+	if (!buffer) {
+		buffer = malloc(IO_MAX);
+		(void)pthread_setspecific(buffer_key, buffer);
+	}
+	return buffer;
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
-	static _Thread_local char *buffer;
 	const struct settings *settings = fuse_req_userdata(req);
-	ssize_t n = -1;
+	char *buffer = size <= IO_MAX ? thread_buffer() : NULL;
+	ssize_t n;
 
 	(void)ino;
 	(void)fi;
-	if (!buffer)
-		buffer = malloc(IO_MAX);
-	errno = ENOMEM;
-	if (buffer && size <= IO_MAX)
-		n = pread(settings->backing, buffer, size, offset);
+	if (!buffer) {
+		(void)fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	n = pread(settings->backing, buffer, size, offset);
 	if (n < 0)
 		(void)fuse_reply_err(req, errno);
 	else
@@ -205,6 +219,8 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		return usage();
+	if (pthread_key_create(&buffer_key, free) != 0)
+		return 1;
 	settings.backing = open(argv[optind], O_RDONLY | O_CLOEXEC);
 	if (settings.backing < 0) {
 		perror(argv[optind]);
