@@ -8,7 +8,6 @@
 #include "daemon/fuse_ops.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "daemon/file_times.h"
 #include "daemon/fuse_file.h"
 #include "daemon/pending.h"
+#include "daemon/reply_buffer.h"
 #include "daemon/watcher.h"
 
 struct fuse_request {
@@ -25,32 +25,6 @@ struct fuse_request {
 	struct pending *pending;
 	size_t length; /* of a write, as it is acknowledged */
 };
-
-static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
-static pthread_key_t buffer_key;
-
-static void make_buffer_key(void)
-{
-	if (pthread_key_create(&buffer_key, free) != 0)
-		abort();
-}
-
-/* This worker's buffer of FUSE_IO_MAX bytes, for replies; only what is used is resident. */
-static void *thread_buffer(void)
-{
-	void *buffer;
-
-	(void)pthread_once(&buffer_once, make_buffer_key);
-	buffer = pthread_getspecific(buffer_key);
-	if (buffer)
-		return buffer;
-	buffer = malloc(FUSE_IO_MAX);
-	if (buffer && pthread_setspecific(buffer_key, buffer) != 0) {
-		free(buffer);
-		return NULL;
-	}
-	return buffer;
-}
 
 /* Runs at once, on this thread, if the interrupt came first; by number, so that it may be late. */
 static void on_interrupt(fuse_req_t req, void *number)
@@ -162,14 +136,15 @@ void fuse_io_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		(void)fuse_reply_buf(req, NULL, 0);
 		return;
 	}
-	buffer = length <= FUSE_IO_MAX ? thread_buffer() : NULL;
+	buffer = reply_buffer_get(length);
 	if (buffer)
 		r = image_read_hydrated(file->image, buffer, length, (uint64_t)offset);
 	if (r == 0)
 		(void)fuse_reply_buf(req, buffer, length);
-	else if (r == -EAGAIN)
+	reply_buffer_put(buffer);
+	if (r == -EAGAIN)
 		read_later(req, length, (uint64_t)offset);
-	else
+	else if (r < 0)
 		(void)fuse_reply_err(req, -r);
 }
 

@@ -7,6 +7,10 @@
  * Replies are counted but never refused: readers are few (the kernel limits them), and one who is
  * refused could only be failed.
  *
+ * Buffers are recycled, last in, first out: those of pieces lie in one mapping, those of large
+ * replies have mappings of their own. So nothing is left resident in a heap's holes, and what is
+ * kept for the next use goes back to the system as soon as it and what is charged pass the limit.
+ *
  * All functions want the image's lock.
  */
 #ifndef CLONEFS_ENGINE_BUDGET_H
@@ -18,7 +22,7 @@
 
 #include "core/base/mutex.h"
 
-#define BUDGET_LIMIT   ((size_t)48 << 20)
+#define BUDGET_LIMIT   ((size_t)44 << 20)
 #define BUDGET_RESERVE ((size_t)8 << 20)
 
 enum budget_use {
@@ -30,17 +34,26 @@ enum budget_use {
 	BUDGET_NR_USES
 };
 
+/* Large replies that are kept for the next reader. */
+#define BUDGET_REPLIES_KEPT 8
+
 struct budget {
 	size_t used[BUDGET_NR_USES];
 	size_t total;
 	size_t piece_size;
-	void *free_pieces;    /* pool: the first word of each points to the next */
-	size_t nr_free;       /* pieces in the pool */
+	unsigned char *pieces; /* owned: a mapping of BUDGET_LIMIT bytes */
+	uint32_t *warm;        /* owned; stack of free pieces that may be resident */
+	uint32_t *cold;        /* owned; stack of free pieces that are not */
+	size_t nr_warm;
+	size_t nr_cold;
+	void *replies[BUDGET_REPLIES_KEPT]; /* owned; stack, nr_replies are there */
+	size_t nr_replies;
 	struct cf_cond room;  /* signalled when writes may go on */
 	unsigned int waiting; /* threads in budget_wait_write_locked() */
 };
 
-void budget_init(struct budget *budget, size_t piece_size);
+/* 0 or -ENOMEM; after both budget_fini() is allowed. */
+int budget_init(struct budget *budget, size_t piece_size);
 void budget_fini(struct budget *budget);
 
 /* May @use have @bytes more? */
@@ -52,6 +65,11 @@ void budget_release_locked(struct budget *budget, enum budget_use use, size_t by
 /* A buffer of piece_size bytes, charged to @use; NULL: no room (or no memory). */
 unsigned char *budget_get_piece_locked(struct budget *budget, enum budget_use use);
 void budget_put_piece_locked(struct budget *budget, enum budget_use use, unsigned char *piece);
+
+/* A buffer for a reply of @length bytes, charged to BUDGET_REPLY; NULL: no memory. */
+unsigned char *budget_get_reply_locked(struct budget *budget, size_t length);
+/* Takes it back; @length as it was asked for. */
+void budget_put_reply_locked(struct budget *budget, unsigned char *reply, size_t length);
 
 /*
  * Charges @bytes to BUDGET_WRITE, waiting (with @lock let go) until there is room or *@stop.

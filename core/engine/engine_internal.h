@@ -205,7 +205,9 @@ struct writers {
 	unsigned int nr_threads;
 	unsigned int nr_idle;
 	unsigned int nr_busy;
-	uint64_t returned_ns; /* when the disk last took pieces, or refused them */
+	unsigned int nr_storing; /* of them: with pieces */
+	bool called;             /* an idle one was woken for pieces and has not come yet */
+	uint64_t returned_ns;    /* when the disk last took pieces, or refused them */
 	bool stop;
 	struct cf_cond work;
 	struct list locals; /* image_request.local_link: reads of the destination */
@@ -287,8 +289,8 @@ struct image_request {
 
 	uint64_t offset;
 	size_t length;
-	unsigned char *buf; /* owned: the reply; made when its first bytes are there */
-	size_t charged_reply;
+	unsigned char
+	        *buf; /* owned: the reply, from the budget; made when its first bytes are there */
 	size_t charged_write;
 	struct list local_link; /* in writers->locals */
 	bool local_busy;        /* a thread is (or will be) in read_local_parts() */

@@ -63,7 +63,6 @@ static int init_parts(struct image *img, const struct image_params *params)
 	cf_cond_init(&img->changed);
 	list_init(&img->ended);
 	list_init(&img->waiting);
-	budget_init(&img->budget, img->piece_size);
 	fetch_init(&img->fetches);
 	pacing_init(&img->pacing);
 	readahead_init(&img->readahead);
@@ -75,7 +74,7 @@ static int init_parts(struct image *img, const struct image_params *params)
 	events_init(&img->events);
 	img->committer.percent =
 	        (unsigned int)(metadata_nr_committed(img->metadata) * 100 / img->geo.nr_regions);
-	if (inflight_init(&img->inflight) < 0 ||
+	if (budget_init(&img->budget, img->piece_size) < 0 || inflight_init(&img->inflight) < 0 ||
 	    written_init(&img->written, img->geo.nr_regions) < 0)
 		return -ENOMEM;
 	image_lock(img);

@@ -17,15 +17,14 @@
 
 static void release_buffers_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED
 {
-	free(req->buf);
+	if (req->buf)
+		budget_put_reply_locked(&img->budget, req->buf, req->length);
 	req->buf = NULL;
 	for (int i = 0; i < 2; i++) {
 		free(req->parked[i].data);
 		req->parked[i].data = NULL;
 	}
-	budget_release_locked(&img->budget, BUDGET_REPLY, req->charged_reply);
 	budget_release_locked(&img->budget, BUDGET_WRITE, req->charged_write);
-	req->charged_reply = 0;
 	req->charged_write = 0;
 	fetch_room_again_locked(img);
 }
@@ -185,12 +184,8 @@ int request_reply_locked(struct image *img, struct image_request *req)
 {
 	if (req->buf)
 		return 0;
-	req->buf = malloc(req->length);
-	if (!req->buf)
-		return -ENOMEM;
-	budget_charge_locked(&img->budget, BUDGET_REPLY, req->length);
-	req->charged_reply = req->length;
-	return 0;
+	req->buf = budget_get_reply_locked(&img->budget, req->length);
+	return req->buf ? 0 : -ENOMEM;
 }
 
 bool request_needs_source_locked(struct image *img, const struct image_request *req)

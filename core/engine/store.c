@@ -20,6 +20,11 @@ void store_init(struct store *store, struct block_io *io, bool no_discard)
 	atomic_init(&store->cannot_zero, false);
 }
 
+bool store_is_device(const struct store *store)
+{
+	return store->io->is_device;
+}
+
 int store_read(struct store *store, void *buf, size_t length, uint64_t offset)
 {
 	return block_io_pread(store->io, buf, length, offset);

@@ -25,6 +25,9 @@ struct store {
 
 void store_init(struct store *store, struct block_io *io, bool no_discard);
 
+/* A block device rather than a file. */
+bool store_is_device(const struct store *store);
+
 int store_read(struct store *store, void *buf, size_t length, uint64_t offset);
 int store_write(struct store *store, const void *data, size_t length, uint64_t offset);
 int store_writev(struct store *store, const struct iovec *iov, int nr_iov, uint64_t offset);

@@ -1,6 +1,9 @@
 /*
  * Pieces that lie next to each other in the image are written together. R7: pieces of zeros are
  * punched (or zeroed), never left out: their range may hold bytes of an earlier run that crashed.
+ *
+ * Filesystems let one thread at a time write to a file: a second one would only spin for the
+ * inode's lock. So one thread stores pieces; all of them where the destination is a device.
  */
 #include "core/engine/writers.h"
 
@@ -49,10 +52,27 @@ void writers_wake_locked(struct image *img)
 		cf_cond_signal(&img->writers.work);
 }
 
+/* May one more thread store pieces? */
+static bool may_store(const struct image *img) CF_IMAGE_LOCKED
+{
+	unsigned int most = store_is_device(&img->store) ? WRITERS_NR_THREADS : 1;
+
+	return !list_is_empty(&img->writers.pieces) && img->writers.nr_storing < most;
+}
+
+/* Pieces come in bursts: who was called takes all that are there by then. */
+static void call_to_store(struct image *img) CF_IMAGE_LOCKED
+{
+	if (img->writers.called || !img->writers.nr_idle || !may_store(img))
+		return;
+	img->writers.called = true;
+	cf_cond_signal(&img->writers.work);
+}
+
 void writers_add_piece_locked(struct image *img, struct piece *piece)
 {
 	list_add_tail(&img->writers.pieces, &piece->queue_link);
-	writers_wake_locked(img);
+	call_to_store(img);
 }
 
 void writers_add_parked_locked(struct image *img, struct parked *parked)
@@ -160,9 +180,12 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 	struct run run;
 
 	collect(img, &run);
+	img->writers.nr_storing++;
+	call_to_store(img);
 	image_unlock(img);
 	store_run(img, &run);
 	image_lock(img);
+	img->writers.nr_storing--;
 	img->writers.returned_ns = clock_monotonic_ns();
 	if (run.took_data)
 		hydrator_took_data_locked(img);
@@ -198,10 +221,12 @@ static void *run_writer(void *arg)
 	for (;;) {
 		writers->nr_busy++;
 		if (!list_is_empty(&writers->locals)) {
+			call_to_store(img);
 			do_local(img);
 		} else if (!list_is_empty(&writers->parked)) {
+			call_to_store(img);
 			do_parked(img);
-		} else if (!list_is_empty(&writers->pieces)) {
+		} else if (may_store(img)) {
 			do_pieces(img);
 		} else if (img->sharing.state == SHARING_QUEUED) {
 			sharing_do_locked(img);
@@ -215,6 +240,7 @@ static void *run_writer(void *arg)
 				cf_cond_broadcast(&img->changed);
 			cf_cond_wait(&writers->work, &img->lock);
 			writers->nr_idle--;
+			writers->called = false;
 			continue;
 		}
 		writers->nr_busy--;

@@ -11,7 +11,7 @@ static void background_stops_first_then_read_ahead_then_writes(void **state)
 	size_t step = 128 * KIB;
 
 	(void)state;
-	budget_init(&budget, step);
+	assert_int_equal(budget_init(&budget, step), 0);
 	while (budget_has_room_locked(&budget, BUDGET_BACKGROUND, step))
 		budget_charge_locked(&budget, BUDGET_BACKGROUND, step);
 	assert_true(budget_has_room_locked(&budget, BUDGET_READAHEAD, step));
@@ -34,10 +34,61 @@ static void the_reserve_is_there_whatever_replies_take(void **state)
 	struct budget budget;
 
 	(void)state;
-	budget_init(&budget, 65536);
+	assert_int_equal(budget_init(&budget, 65536), 0);
 	budget_charge_locked(&budget, BUDGET_REPLY, 2 * BUDGET_LIMIT);
 	assert_false(budget_has_room_locked(&budget, BUDGET_WRITE, 1));
 	assert_true(budget_has_room_locked(&budget, BUDGET_FOREGROUND, 65536));
+	budget_fini(&budget);
+}
+
+static size_t kept(const struct budget *budget)
+{
+	return budget->nr_warm * budget->piece_size + budget->nr_replies * MIB;
+}
+
+static void buffers_given_back_are_used_again(void **state)
+{
+	struct budget budget;
+	unsigned char *piece;
+	unsigned char *reply;
+
+	(void)state;
+	assert_int_equal(budget_init(&budget, 65536), 0);
+	piece = budget_get_piece_locked(&budget, BUDGET_FOREGROUND);
+	memset(piece, 1, 65536);
+	budget_put_piece_locked(&budget, BUDGET_FOREGROUND, piece);
+	assert_ptr_equal(budget_get_piece_locked(&budget, BUDGET_BACKGROUND), piece);
+	budget_put_piece_locked(&budget, BUDGET_BACKGROUND, piece);
+	reply = budget_get_reply_locked(&budget, MIB);
+	memset(reply, 1, MIB);
+	budget_put_reply_locked(&budget, reply, MIB);
+	assert_ptr_equal(budget_get_reply_locked(&budget, 128 * KIB), reply);
+	budget_put_reply_locked(&budget, reply, 128 * KIB);
+	assert_int_equal(budget.total, 0);
+	budget_fini(&budget);
+}
+
+static void what_is_kept_and_what_is_used_stay_below_the_limit(void **state)
+{
+	unsigned char *pieces[BUDGET_LIMIT / (64 * KIB)];
+	struct budget budget;
+	size_t nr = 0;
+
+	(void)state;
+	assert_int_equal(budget_init(&budget, 64 * KIB), 0);
+	while ((pieces[nr] = budget_get_piece_locked(&budget, BUDGET_FOREGROUND)))
+		nr++;
+	assert_int_equal(nr, BUDGET_LIMIT / (64 * KIB));
+	while (nr)
+		budget_put_piece_locked(&budget, BUDGET_FOREGROUND, pieces[--nr]);
+	assert_true(kept(&budget) > 0);
+	assert_true(kept(&budget) < BUDGET_LIMIT);
+	budget_put_reply_locked(&budget, budget_get_reply_locked(&budget, MIB), MIB);
+	budget_charge_locked(&budget, BUDGET_REPLY, BUDGET_LIMIT - MIB);
+	assert_int_equal(kept(&budget), MIB);
+	budget_charge_locked(&budget, BUDGET_REPLY, MIB);
+	assert_int_equal(kept(&budget), 0);
+	assert_int_equal(budget.nr_cold, BUDGET_LIMIT / (64 * KIB));
 	budget_fini(&budget);
 }
 
@@ -72,6 +123,8 @@ static void a_slow_destination_stops_the_source_and_not_the_readers(void **state
 }
 
 #define NR_PARKING 60
+/* Writes of a MiB that fit. */
+#define ROOM_FOR_WRITES ((BUDGET_LIMIT - BUDGET_RESERVE) / MIB)
 
 struct parking {
 	struct fixture *fx;
@@ -114,9 +167,9 @@ static void parked_writes_over_the_limit_wait_for_room(void **state)
 	(void)state;
 	memory_source_gate(fx->source, 0);
 	assert_int_equal(pthread_create(&thread, NULL, park, &parking), 0);
-	wait_until(nr_parked(&parking) == 40);
+	wait_until(nr_parked(&parking) == ROOM_FOR_WRITES);
 	fixture_sleep_ms(50);
-	assert_int_equal(nr_parked(&parking), 40);
+	assert_int_equal(nr_parked(&parking), ROOM_FOR_WRITES);
 	/* A reader still gets on. */
 	memory_source_gate(fx->source, UINT64_MAX);
 	assert_reads_source(fx, 63 * MIB, 4096);
@@ -146,7 +199,7 @@ static void background_without_room_gives_its_connection_to_who_waits(void **sta
 	assert_int_equal(memory_source_asked(fx->source, 0).offset, 0);
 	parking.first = 1;
 	assert_int_equal(pthread_create(&thread, NULL, park, &parking), 0);
-	wait_until(nr_parked(&parking) == 40);
+	wait_until(nr_parked(&parking) == ROOM_FOR_WRITES);
 	memory_source_gate(fx->source, UINT64_MAX);
 	(void)pthread_join(thread, NULL);
 	for (unsigned int i = 0; i < NR_PARKING; i++)
@@ -165,7 +218,7 @@ static void stop_lets_a_write_go_that_waits_for_room(void **state)
 	(void)state;
 	memory_source_gate(fx->source, 0);
 	assert_int_equal(pthread_create(&thread, NULL, park, &parking), 0);
-	wait_until(nr_parked(&parking) == 40);
+	wait_until(nr_parked(&parking) == ROOM_FOR_WRITES);
 	image_stop(fx->img);
 	(void)pthread_join(thread, NULL);
 	for (unsigned int i = 0; i < NR_PARKING; i++)
@@ -179,6 +232,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(background_stops_first_then_read_ahead_then_writes),
 	        cmocka_unit_test(the_reserve_is_there_whatever_replies_take),
+	        cmocka_unit_test(buffers_given_back_are_used_again),
+	        cmocka_unit_test(what_is_kept_and_what_is_used_stay_below_the_limit),
 	        cmocka_unit_test(a_slow_destination_stops_the_source_and_not_the_readers),
 	        cmocka_unit_test(parked_writes_over_the_limit_wait_for_room),
 	        cmocka_unit_test(background_without_room_gives_its_connection_to_who_waits),
