@@ -117,6 +117,7 @@ class Correct(ServerCase):
                 )
                 self.assertEqual(response.headers["Accept-Ranges"], "bytes")
         self.assertEqual(self.control()["connections_ever"], 2, "one kept alive, one for control")
+        self.assertEqual(self.control()["connections_most"], 1, "control does not count")
 
     def test_no_usable_range_is_the_whole(self):
         for text in (None, "bytes=", "bytes=-", "lines=1-2", "bytes=0-1,5-6"):
@@ -460,11 +461,15 @@ class Tls(ServerCase):
              "-addext", "subjectAltName=IP:127.0.0.1"],
             check=True, capture_output=True,
         )  # fmt: skip
-        self.certificate = certificate
-        super().start("--tls", certificate, key)
+        self.certificate, self.key = certificate, key
+        super().start(
+            "--tls", certificate, key, "--client-ca", certificate, "--certificate-optional"
+        )
 
-    def connect(self):
+    def connect(self, as_client=False):
         context = ssl.create_default_context(cafile=self.certificate)
+        if as_client:
+            context.load_cert_chain(self.certificate, self.key)
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.port, timeout=DEADLINE, context=context
         )
@@ -476,6 +481,13 @@ class Tls(ServerCase):
         for start, end in ((0, 1), (5, SIZE), (100, 1100)):
             _, body = self.get(f"bytes={start}-{end - 1}", connection)
             self.assertEqual(body, DATA[start:end])
+
+    def test_the_certificate_of_a_client_is_logged(self):
+        for as_client in (True, False):
+            self.get(connection=self.connect(as_client))
+        starts = [json.loads(line) for line in self.log.read_text().splitlines() if '"start"' in line]
+        names = [line["headers"].get("certificate") for line in starts if line["event"] == "start"]
+        self.assertEqual(names, ["localhost", None])
 
     def test_a_client_that_does_not_trust_us_harms_nobody(self):
         with self.assertRaises(ssl.SSLError):

@@ -27,6 +27,9 @@ def parse_arguments():
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     parser.add_argument("--client-ca", metavar="FILE", help="with --tls: ask for a certificate")
     parser.add_argument(
+        "--certificate-optional", action="store_true", help="with --client-ca: and do without"
+    )
+    parser.add_argument(
         "--with-parent", action="store_true", help="end when the parent process does"
     )
     return parser.parse_args()
@@ -54,7 +57,11 @@ def main():
         arguments.port,
         arguments.ipv6,
     )
-    context = tls_context(*arguments.tls, arguments.client_ca) if arguments.tls else None
+    context = None
+    if arguments.tls:
+        context = tls_context(
+            *arguments.tls, arguments.client_ca, arguments.certificate_optional
+        )
     settings = Settings(arguments.ttfb_ms, arguments.rate, arguments.user)
     Server(loop, listener, arguments.root, settings, arguments.log, context)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -32,6 +32,7 @@ class Connection:
     def __init__(self, loop, sock, serial, serve, on_close):
         self.serial = serial
         self.held = False
+        self.has_data = False  # a data request came over it
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -52,6 +53,12 @@ class Connection:
         if self.held:
             self.held = False
             self._run()
+
+    def peer_name(self):
+        """The common name of the client's certificate; None without one."""
+        certificate = self._sock.getpeercert() if self._is_tls else None
+        subject = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)
+        return subject.get("commonName")
 
     def close(self, reset=False):
         if not self._sock:

@@ -56,6 +56,7 @@ class Server:
         self._faults = []
         self._connections = set()
         self._nr_connections = 0
+        self._most_connections = 0
         self._nr_requests = 0
         self._nr_finished = 0
         self._bytes_sent = 0
@@ -112,7 +113,12 @@ class Server:
             "end": asked[1] if asked else None,
         }
         headers = {n: request.headers[n] for n in LOGGED_HEADERS if n in request.headers}
+        if certificate := conn.peer_name():
+            headers["certificate"] = certificate
         self._log.write("start", serial, {**fields, "headers": headers})
+        conn.has_data = True
+        with_data = sum(other.has_data for other in self._connections)
+        self._most_connections = max(self._most_connections, with_data)
         response, applied = None, []
         outcome = "client_closed"
         first_byte = None
@@ -265,6 +271,7 @@ class Server:
             "bytes_sent": self._bytes_sent,
             "connections": len(self._connections),
             "connections_ever": self._nr_connections,
+            "connections_most": self._most_connections,
             "paused": self._settings.paused,
             "ttfb_ms": self._settings.ttfb_ms,
             "rate": self._settings.rate,
@@ -300,11 +307,11 @@ def listen(address, port, ipv6=False):
     return listener
 
 
-def tls_context(certificate, key, client_ca=None):
+def tls_context(certificate, key, client_ca=None, is_optional=False):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
     if client_ca:
         context.load_verify_locations(client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if is_optional else ssl.CERT_REQUIRED
     return context
