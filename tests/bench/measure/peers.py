@@ -80,7 +80,7 @@ class Qemu(Peer):
         open(self.image, "w", encoding="ascii").close()
         self.spawn(
             "qemu-storage-daemon",
-            "--blockdev", "driver=http,node-name=source,url=%s%s" % (
+            "--blockdev", "driver=http,node-name=source,read-only=on,url=%s%s" % (
                 server.url, self.read_ahead.get(hint, "")),
             "--blockdev", "driver=file,node-name=file,filename=%s" % overlay,
             "--blockdev", "driver=qcow2,node-name=overlay,file=file,backing=source",
