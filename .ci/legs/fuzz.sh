@@ -7,7 +7,7 @@
 fuzz_share() {
 	local target=$1 runs=$2 i=$3 corpus=build/fuzz/corpora/$1.$3
 	mkdir -p "$corpus"
-	build/fuzz/tests/fuzz/"fuzz_$target" -runs="$runs" -timeout=20 -print_final_stats=1 \
+	build/fuzz/tests/fuzz/"fuzz_$target" -runs="$runs" -timeout=20 -print_final_stats=1 -print_funcs=0 \
 		-artifact_prefix="build/fuzz/findings/$target-" "$corpus" \
 		"tests/fuzz/${target}_corpus" >"build/fuzz/$target.$i.log" 2>&1 || {
 		tail -n 60 "build/fuzz/$target.$i.log"

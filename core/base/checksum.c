@@ -1,12 +1,15 @@
 /*
- * Slicing by eight: eight tables, made at the first use, take eight bytes a step. Portable, and
- * fast enough: metadata is the only user, 4 KiB at a time.
+ * With SSE 4.2 the processor's own instruction, a quarter of the time of an open of a large image.
+ * Elsewhere slicing by eight: eight tables, made at the first use, take eight bytes a step.
  */
 #include "core/base/checksum.h"
 
 #include <endian.h>
 #include <pthread.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
 
 static uint32_t table[8][256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
@@ -26,7 +29,7 @@ static void make_table(void)
 			        (table[slice - 1][i] >> 8) ^ table[0][table[slice - 1][i] & 0xff];
 }
 
-uint32_t crc32c_update(uint32_t crc, const void *data, size_t length)
+uint32_t crc32c_update_portable(uint32_t crc, const void *data, size_t length)
 {
 	const uint8_t *bytes = data;
 
@@ -45,4 +48,31 @@ uint32_t crc32c_update(uint32_t crc, const void *data, size_t length)
 	while (length--)
 		crc = (crc >> 8) ^ table[0][(crc ^ *bytes++) & 0xff];
 	return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t update_sse42(uint32_t crc, const void *data,
+                                                               size_t length)
+{
+	const uint8_t *bytes = data;
+	uint64_t word, wide = crc;
+
+	for (; length >= sizeof(word); bytes += sizeof(word), length -= sizeof(word)) {
+		memcpy(&word, bytes, sizeof(word));
+		wide = _mm_crc32_u64(wide, word);
+	}
+	crc = (uint32_t)wide;
+	while (length--)
+		crc = _mm_crc32_u8(crc, *bytes++);
+	return crc;
+}
+#endif
+
+uint32_t crc32c_update(uint32_t crc, const void *data, size_t length)
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("sse4.2"))
+		return update_sse42(crc, data, length);
+#endif
+	return crc32c_update_portable(crc, data, length);
 }

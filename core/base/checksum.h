@@ -9,5 +9,7 @@
 #include <stdint.h>
 
 uint32_t crc32c_update(uint32_t crc, const void *data, size_t length);
+/* The same without the processor's instruction for it. */
+uint32_t crc32c_update_portable(uint32_t crc, const void *data, size_t length);
 
 #endif

@@ -9,10 +9,14 @@
 static void known_values(void **state)
 {
 	static const uint8_t zeros[4092];
+	static uint32_t (*const updates[])(uint32_t, const void *,
+	                                   size_t) = {crc32c_update, crc32c_update_portable};
 
 	(void)state;
-	assert_int_equal(crc32c_update(0xFFFFFFFF, "123456789", 9), 0x1CF96D7C);
-	assert_int_equal(crc32c_update(0xFFFFFFFF, zeros, sizeof(zeros)), 0x58CDA791);
+	for (size_t i = 0; i < sizeof(updates) / sizeof(updates[0]); i++) {
+		assert_int_equal(updates[i](0xFFFFFFFF, "123456789", 9), 0x1CF96D7C);
+		assert_int_equal(updates[i](0xFFFFFFFF, zeros, sizeof(zeros)), 0x58CDA791);
+	}
 }
 
 static void pieces_equal_the_whole(void **state)
@@ -25,7 +29,7 @@ static void pieces_equal_the_whole(void **state)
 	for (size_t cut = 0; cut <= sizeof(data); cut++)
 		assert_int_equal(
 		        crc32c_update(crc32c_update(7, data, cut), data + cut, sizeof(data) - cut),
-		        crc32c_update(7, data, sizeof(data)));
+		        crc32c_update_portable(7, data, sizeof(data)));
 }
 
 int main(void)
