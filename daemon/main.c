@@ -146,7 +146,6 @@ static void on_digest(void *user, enum digest_state state, const char *sentence)
 	if (state != DIGEST_MISMATCH || !d->options->mismatch_fails)
 		return;
 	image_fail(d->clone.image, sentence);
-	on_invalidate(d);
 }
 
 /* What was complete before, or has become it before there was somebody to tell, is looked at now.

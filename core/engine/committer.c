@@ -51,6 +51,12 @@ void committer_note_change_locked(struct image *img)
 	cf_cond_signal(&img->committer.wake);
 }
 
+void committer_drop_cache_locked(struct image *img)
+{
+	img->committer.stale = true;
+	cf_cond_signal(&img->committer.wake);
+}
+
 static void freeze_written(void *user)
 {
 	struct image *img = user;
@@ -99,6 +105,7 @@ static void tell_milestones(struct image *img) CF_IMAGE_LOCKED
 /* May wait for pages that readers of a silent source hold: nobody waits for this thread then. */
 static void invalidate(struct image *img) CF_IMAGE_LOCKED
 {
+	img->committer.stale = false;
 	image_unlock(img);
 	if (img->callbacks.invalidate)
 		img->callbacks.invalidate(img->callbacks_user);
@@ -130,7 +137,7 @@ static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 		request_release_locked(img, req);
 	}
 	if (r < 0)
-		invalidate(img);
+		committer_drop_cache_locked(img);
 }
 
 static void take_tickets(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
@@ -154,7 +161,8 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 	for (;;) {
 		uint64_t due_ns = ns_after(committer->last_ns, TIMER_MS);
 
-		if (!list_is_empty(&committer->tickets) || committer->wanted || committer->stop)
+		if (!list_is_empty(&committer->tickets) || committer->wanted || committer->stale ||
+		    committer->stop)
 			return;
 		if (!committer->dirty)
 			cf_cond_wait(&committer->wake, &img->lock);
@@ -187,6 +195,8 @@ static void *run(void *arg)
 			refuse_tickets(img);
 		}
 		committer->last_ns = clock_monotonic_ns();
+		if (committer->stale)
+			invalidate(img);
 		image_unlock(img);
 		image_lock(img);
 	}

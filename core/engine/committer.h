@@ -19,5 +19,7 @@ void committer_add_locked(struct image *img, struct image_request *req) CF_IMAGE
 void committer_want_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Bits were set: there is a commit within a second. */
 void committer_note_change_locked(struct image *img) CF_IMAGE_LOCKED;
+/* What the kernel has cached is not to be read any more: this thread calls invalidate(). */
+void committer_drop_cache_locked(struct image *img) CF_IMAGE_LOCKED;
 
 #endif

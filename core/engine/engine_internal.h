@@ -225,6 +225,7 @@ struct committer {
 	struct list tickets; /* image_request.link: for the next commit */
 	bool wanted;         /* a commit nobody waits for */
 	bool dirty;          /* bits were set since the last commit began */
+	bool stale;          /* invalidate() is to be called */
 	bool running;
 	uint64_t last_ns;     /* when the last commit ended */
 	unsigned int percent; /* the last milestone */

@@ -83,8 +83,9 @@ struct image_event {
 struct image_callbacks {
 	void (*event)(void *user, const struct image_event *event);
 	/*
-	 * The kernel's page cache may hold what is no longer true (a lost set, a reload). Called by
-	 * the committer thread, which answers no request; may block until page locks are free.
+	 * The kernel's page cache may hold what is no longer true (a lost set, a reload, mode
+	 * fail). Called by the committer thread, which answers no request; may block until page
+	 * locks are free.
 	 */
 	void (*invalidate)(void *user);
 	/*
@@ -203,8 +204,7 @@ struct image_status {
 /* Never waits for a disk, the source or a commit. */
 void image_get_status(struct image *img, struct image_status *ret_status);
 
-/* The mode becomes fail: every request gets EIO from now on. @why is for status and the event.
- * Whoever calls sees to what the kernel has cached. */
+/* The mode becomes fail: every request gets EIO from now on. @why is for status and the event. */
 void image_fail(struct image *img, const char *why);
 
 /* First step of an orderly end: no more background, a commit begins; requests go on. */

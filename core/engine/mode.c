@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "core/base/log.h"
+#include "core/engine/committer.h"
 #include "core/engine/events.h"
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
@@ -49,6 +50,7 @@ void mode_fail_locked(struct image *img, const char *why)
 	}
 	fetch_cancel_all_locked(img, false);
 	hydrator_wake_locked(img);
+	committer_drop_cache_locked(img);
 }
 
 /* From here on nothing is written and no bit is set. */

@@ -8,12 +8,13 @@
  * A commit failed (@what, @err): the transaction is aborted, the mode is ro, the committed bits are
  * loaded again; if that fails, the mode is fail. @data_is_safe: the destination did not fail, so
  * that what it holds of committed regions is right. Called by the committer's thread, without the
- * lock; when those who waited for the commit are answered, invalidate() is to be called.
+ * lock, which sees to what the kernel has cached when those who waited for the commit are answered.
  */
 void mode_commit_failed(struct image *img, const char *what, bool data_is_safe,
                         const struct cf_error *err);
 
-/* Nothing can be trusted any more: everything that waits and comes gets EIO. */
+/* Nothing can be trusted any more: everything that waits and comes gets EIO, soon also what the
+ * kernel has cached. */
 void mode_fail_locked(struct image *img, const char *why) CF_IMAGE_LOCKED;
 
 /*

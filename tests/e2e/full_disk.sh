@@ -55,10 +55,6 @@ run_out_of_room() {
 	fail "there was room for all writes"
 }
 
-has_row() {
-	python3 "$E2E_DIR/journal_rows.py" "$1/state/journal.db" | grep -E -- "$2" >/dev/null
-}
-
 begin_without_room() {
 	local small=$1
 	fill "$small/fill"
@@ -134,7 +130,7 @@ try_on() {
 	put $((MISSING * 65536)) 65536 "$FILE"
 	put $((MISSING * 65536)) 65536 "$expected"
 	sync "$FILE"
-	wait_for 60 has_row "$small" '^no_space\|0\|ended\|'
+	wait_for 60 has_row "$small/state" '^no_space\|0\|ended\|'
 	umount_clonefs "$T/mnt" "$small/state"
 	assert_same_file "$small/state/disk.img" "$expected"
 	"$CLONECTL" check "$small/state/metadata" >/dev/null

@@ -38,14 +38,17 @@ kernel_accepts() {
 make_image "$T/www/disk.raw" "$SIZE"
 cp "$T/www/disk.raw" "$T/expected"
 start_range_server
-mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration 2>"$T/logs/mount"
+# As the kernel is opened here, and what its settings begin with.
+mount_clonefs "$URL/disk.raw" "$T/mnt" \
+	no_hydration,no_discard_passdown,hydration_threshold=1,hydration_batch_size=1 2>"$T/logs/mount"
 for region in 400 3 200 17 $((REGIONS - 1)) 64; do
 	dd if="$(image_of)" iflag=direct bs=512 count=1 skip=$((region * REGION / 512)) of=/dev/null \
 		status=none
 done
 dd if=/dev/zero of="$(image_of)" bs=$REGION seek=300 count=8 conv=notrunc,fsync status=none
 dd if=/dev/zero of="$T/expected" bs=$REGION seek=300 count=8 conv=notrunc status=none
-"$CLONECTL" flush "$T/mnt"
+wait_for 60 status_is regions_hydrating 0
+line=$("$CLONECTL" dmsetup "$T/mnt")
 
 say "half hydrated"
 META=$(metadata_of)
@@ -55,6 +58,7 @@ assert_eq "$ours" "$(with_regions "$ours" 3-3 17-17 64-64 200-200 300-307 400-40
 	$((REGIONS - 1))-$((REGIONS - 1)))" "the set on disk"
 kernel_accepts "$T/half" "$ours" --continue "write:100-109 poke:20 commit reload write:305-310 commit" \
 	--out "$T/continued"
+assert_eq "$line" "$(jq -r .status "$T/logs/check")" "our status line, and the kernel's"
 
 say "what the kernel made of it"
 "$CLONECTL" check "$T/continued"

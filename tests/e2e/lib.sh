@@ -159,3 +159,4 @@ stop_process() {
 . "$E2E_DIR/lib/clone.sh"
 . "$E2E_DIR/lib/holes.sh"
 . "$E2E_DIR/lib/filesystem.sh"
+. "$E2E_DIR/lib/failing.sh"

@@ -70,6 +70,21 @@ def words_of(ranges):
 
 # ---- our library and the kernel ----
 
+STATUS_FIELDS = ("first sector", "sectors", "target", "sectors of a metadata block",
+                 "used and all metadata blocks", "sectors of a region",
+                 "hydrated and all regions", "regions in hydration", "number of features")
+
+
+def same_status(kernels, ours, when):
+    """The lines of `dmsetup status` and of `clonectl dmsetup` agree in every field."""
+    left, right = kernels.split(), ours.split()
+    for i, (a, b) in enumerate(zip(left, right)):
+        expect(a == b, "status,", when, "field", i,
+               "(%s):" % (STATUS_FIELDS[i] if i < len(STATUS_FIELDS) else "words at the end"),
+               "the kernel has", a, "and we", b, "\n", kernels, "\n", ours)
+    expect(len(left) == len(right), "status,", when, "number of fields:\n", kernels, "\n", ours)
+
+
 class Device:
     def __init__(self, target, region, path=None):
         self.target, self.region, self.path = target, region, path
@@ -81,13 +96,22 @@ class Device:
             f.truncate(nr_blocks * BLOCK)
         return self
 
-    def drive(self, words):
-        """Run our driver; its dump, if it was asked for one."""
+    def output(self, words):
+        """What our driver prints."""
         r = subprocess.run([driver, self.path, str(self.target), str(self.region)] +
                            words.split(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True)
         expect(r.returncode == 0, "driver", words[:200], r.stderr)
-        return json.loads(r.stdout) if r.stdout else None
+        return r.stdout
+
+    def drive(self, words):
+        """Run our driver; its dump, if it was asked for one."""
+        text = self.output(words)
+        return json.loads(text) if text else None
+
+    def status(self, words="1,1,no_hydration,no_discard_passdown"):
+        """Our line of dmsetup; the kernel is opened with these features, its settings begin so."""
+        return self.output("status:" + words).strip()
 
     def holds(self, ranges, who):
         dump = self.drive("check dump")
@@ -109,7 +133,9 @@ def kernel(device, ranges, *more):
     r = run_check("verify", device.path, device, "--expect", words_of(ranges), *more)
     expect(r.returncode == 0, "the kernel, exit", r.returncode, r.stdout[-2000:],
            r.stderr[-3000:])
-    return json.loads(r.stdout)
+    report = json.loads(r.stdout)
+    same_status(report["status"], device.status(), "opened")
+    return report
 
 
 def kernel_continues(device, ranges, ops, after, *more):
@@ -120,6 +146,7 @@ def kernel_continues(device, ranges, ops, after, *more):
            after, "the kernel has", report["continue"]["hydrated_ranges"])
     os.replace(out, device.path)
     device.holds(after, "after the kernel's " + ops[:200])
+    same_status(report["continue"]["status"], device.status(), "after " + ops[:200])
 
 
 # ---- fixtures ----
@@ -257,6 +284,39 @@ def test_continue():
     small = Device(8000, 8).create(os.path.join(work, "m"), 10)
     small.drive("format mark:100-500 commit check")
     kernel_continues(small, [[100, 500]], "write:3 commit hydrate", [[0, 999]])
+
+
+def kernel_lines(device, ops):
+    """The kernel's status lines of OPS and of the end, on disks that can discard."""
+    disks = [os.path.join(work, name) for name in ("source", "destination")]
+    for disk in disks:
+        with open(disk, "wb") as f:
+            f.truncate(device.target * 512)
+    r = run_check("run", device.path, device, "--source", disks[0], "--destination", disks[1],
+                  "--ops", ops)
+    expect(r.returncode == 0, "the kernel, exit", r.returncode, r.stdout, r.stderr[-3000:])
+    return r.stdout.splitlines()
+
+
+def test_status():
+    """Features and settings, by the table and by messages, are the same words in both lines."""
+    nr = 100
+    device = Device(nr * 8, 8).create(os.path.join(work, "m"), 10)
+    device.drive("format mark:0-%d commit" % (nr - 1))
+    # With all regions hydrated, features change nothing but the line.
+    steps = (("status", "1,1,no_hydration,no_discard_passdown"),
+             ("reload:none status", "1,1"),
+             ("message:hydration_threshold,7 status", "7,1"),
+             ("message:hydration_batch_size,300 status", "7,300"),
+             ("message:disable_hydration status", "7,300,no_hydration"),
+             ("message:enable_hydration status", "7,300"),
+             ("reload:no_discard_passdown status", "1,1,no_discard_passdown"),
+             ("reload:no_hydration status", "1,1,no_hydration"),
+             ("reload", "1,1,no_hydration,no_discard_passdown"))
+    lines = kernel_lines(device, " ".join(ops for ops, _ in steps))
+    expect(len(lines) == len(steps), "lines of status:", lines)
+    for (ops, words), line in zip(steps, lines):
+        same_status(line, device.status(words), "after " + ops)
 
 
 class Shared(Device):

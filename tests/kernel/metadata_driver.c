@@ -5,7 +5,9 @@
  *
  * WORD: format (must be the first; else the file is opened as it is), mark:A[-B], commit, reopen,
  * die:N (commits, and ends with exit status 9 instead of the N-th write, from 0),
- * dump (the hydrated set as JSON on stdout), check (damage on stderr, exit status 1).
+ * dump (the hydrated set as JSON on stdout), check (damage on stderr, exit status 1),
+ * status:THRESHOLD,BATCH[,WORD...] (the line of `clonectl dmsetup` for a clone with these settings;
+ * WORD: no_hydration, no_discard_passdown, ro, fail).
  * Exit status: 0 done, 1 an operation failed, 2 usage, 9 died as told.
  */
 #include <errno.h>
@@ -16,6 +18,8 @@
 #include <unistd.h>
 
 #include "core/base/block_io.h"
+#include "core/base/geometry.h"
+#include "core/control/dmsetup_line.h"
 #include "core/metadata/check.h"
 #include "core/metadata/metadata.h"
 
@@ -110,6 +114,29 @@ static int reopen(struct driver *driver)
 	return metadata_open(driver->io, &driver->params, &driver->md, &driver->err);
 }
 
+static int print_status(const struct driver *driver, const char *words)
+{
+	struct control_status status = {
+	        .mode = strstr(words, ",fail") ? "fail"
+	                : strstr(words, ",ro") ? "ro"
+	                                       : "rw",
+	        .size = driver->params.target_sectors << CF_SECTOR_SHIFT,
+	        .region_size = driver->params.region_sectors << CF_SECTOR_SHIFT,
+	        .regions_total = metadata_nr_regions(driver->md),
+	        .regions_hydrated = metadata_nr_hydrated(driver->md),
+	        .no_hydration = strstr(words, ",no_hydration") != NULL,
+	        .no_discard_passdown = strstr(words, ",no_discard_passdown") != NULL,
+	};
+	char line[DMSETUP_LINE_MAX];
+
+	if (sscanf(words, "%" SCNu64 ",%" SCNu64, &status.settings.hydration_threshold,
+	           &status.settings.hydration_batch_size) != 2)
+		return -EINVAL;
+	metadata_usage(driver->md, &status.metadata_blocks_used, &status.metadata_blocks_total);
+	puts(dmsetup_line(&status, line));
+	return 0;
+}
+
 static int do_word(struct driver *driver, const char *word)
 {
 	if (strncmp(word, "mark:", 5) == 0)
@@ -124,6 +151,8 @@ static int do_word(struct driver *driver, const char *word)
 		return dump(driver);
 	if (strcmp(word, "check") == 0)
 		return check(driver);
+	if (strncmp(word, "status:", 7) == 0)
+		return print_status(driver, word + 7);
 	if (strcmp(word, "reopen") == 0 || strcmp(word, "format") == 0)
 		return reopen(driver);
 	return cf_error_set(&driver->err, -EINVAL, "unknown word %s", word);

@@ -254,6 +254,7 @@ static void a_short_destination_is_fail_mode(void **state)
 	assert_has_failed(fx);
 	assert_int_equal(wait_event(fx, IMAGE_EVENT_MODE).value, IMAGE_FAIL);
 	assert_string_equal(told_modes(fx, modes, sizeof(modes)), "fail ");
+	wait_until(nr_invalidations(fx) == 1);
 	memory_source_gate(fx->source, UINT64_MAX);
 	assert_int_equal(fixture_close(fx), -EIO);
 	fixture_free(fx);

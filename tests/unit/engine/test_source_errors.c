@@ -281,6 +281,7 @@ static void a_failed_image_answers_nobody(void **state)
 	assert_reads_source(fx, 0, 64 * KIB);
 	image_fail(fx->img, "it is the wrong one");
 	image_fail(fx->img, "again");
+	wait_until(nr_invalidations(fx) == 1);
 	assert_int_equal(status_of(fx).mode, IMAGE_FAIL);
 	assert_non_null(strstr(status_of(fx).reason, "it is the wrong one"));
 	assert_int_equal(answer_free(start_read(fx, 0, 4096)), -EIO);
