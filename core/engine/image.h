@@ -174,7 +174,8 @@ void image_request_put(struct image_request *req);
 
 /*
  * Is every region committed, and nothing wrong: is the image what the destination holds, whoever
- * reads it? True once, it stays so until the mode is not rw any more or the image stops. Never waits.
+ * reads it? True once, it stays so until the mode is not rw any more or the image stops. Never
+ * waits.
  */
 bool image_is_plain(const struct image *img);
 
