@@ -15,6 +15,7 @@
 #include "daemon/file_times.h"
 #include "daemon/fuse_file.h"
 #include "daemon/mount.h"
+#include "daemon/opens.h"
 #include "daemon/options.h"
 
 struct control_server;
@@ -30,6 +31,7 @@ struct daemon {
 	char *image_path; /* owned; of the exposed file */
 	struct clone clone;
 	struct file_times times;
+	struct opens opens;
 	struct fuse_file file;
 	struct pending_table *pending;
 	struct watcher *watcher;

@@ -60,8 +60,8 @@ void events_handle(const char *name, const struct image_event *event)
 		log_notice("%s: no longer short of space", name);
 		return;
 	case IMAGE_EVENT_NO_SHARING:
-		log_info("%s: source and destination share no blocks, regions are copied: %s",
-		         name, event->text);
+		log_info("%s: source and destination share no blocks, regions are copied: %s", name,
+		         event->text);
 		return;
 	}
 }

@@ -17,6 +17,7 @@
 struct block_io;
 struct file_times;
 struct image;
+struct opens;
 struct pending_table;
 struct watcher;
 
@@ -30,6 +31,11 @@ struct fuse_file {
 	struct watcher *watcher;
 	struct block_io *destination;
 	struct file_times *times;
+	struct opens *opens;
+	/* Is the image no more than the destination, for now and ever? On any thread; never waits.
+	 */
+	bool (*may_pass)(void *user);
+	void *user;
 	uint64_t size;        /* bytes */
 	const char *basename; /* of the image below a folder mountpoint */
 	bool is_mountpoint;   /* the mountpoint is the file itself */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "daemon/fuse_file.h"
+#include "daemon/opens.h"
+#include "daemon/passthrough.h"
 
 /* 12, the default, would hold 16 asynchronous readers back. */
 #define MAX_BACKGROUND       64
@@ -14,18 +16,30 @@ static const struct fuse_file *file_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+/* From 3.17 on there are two sets of wishes, which must not contradict each other. */
+static void do_without(struct fuse_conn_info *conn, unsigned int capabilities)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	fuse_unset_feature_flag(conn, capabilities);
+#else
+	conn->want &= ~capabilities;
+#endif
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	(void)userdata;
+	const struct fuse_file *file = userdata;
+
 	/* An mtime that moves would throw the page cache away. */
-	conn->want &= ~(unsigned int)FUSE_CAP_AUTO_INVAL_DATA;
+	do_without(conn, FUSE_CAP_AUTO_INVAL_DATA);
 	/* O_TRUNC shall arrive as a setattr, which can be refused. */
-	conn->want &= ~(unsigned int)FUSE_CAP_ATOMIC_O_TRUNC;
+	do_without(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	/* What was acknowledged must be in our hands. */
-	conn->want &= ~(unsigned int)FUSE_CAP_WRITEBACK_CACHE;
+	do_without(conn, FUSE_CAP_WRITEBACK_CACHE);
 	/* Copying is as fast here and simpler (measured). */
-	conn->want &= ~(unsigned int)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-	                              FUSE_CAP_SPLICE_MOVE);
+	do_without(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	if (!passthrough_negotiate(conn))
+		opens_never_pass(file->opens);
 	conn->max_write = FUSE_IO_MAX;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
@@ -74,17 +88,6 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		(void)fuse_reply_err(req, -r);
 	else
 		op_getattr(req, ino, fi);
-}
-
-static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	if (ino != fuse_file_inode(file_of(req))) {
-		(void)fuse_reply_err(req, EISDIR);
-		return;
-	}
-	/* What one open has read the next one need not ask for again. */
-	fi->keep_cache = 1;
-	(void)fuse_reply_open(req, fi);
 }
 
 static size_t add_entry(fuse_req_t req, char *buf, size_t size, const char *name, fuse_ino_t ino,
@@ -208,7 +211,8 @@ const struct fuse_lowlevel_ops fuse_ops = {
         .lookup = op_lookup,
         .getattr = op_getattr,
         .setattr = op_setattr,
-        .open = op_open,
+        .open = fuse_open_image,
+        .release = fuse_open_release,
         .readdir = op_readdir,
         .statfs = op_statfs,
         .fsyncdir = op_fsyncdir,

@@ -13,6 +13,10 @@
 /* Names, attributes, opening and the handshake; complete with the data path's callbacks. */
 extern const struct fuse_lowlevel_ops fuse_ops;
 
+/* fuse_open.c */
+void fuse_open_image(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fuse_open_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
 /* fuse_io.c */
 void fuse_io_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                   struct fuse_file_info *fi);

@@ -91,6 +91,16 @@ static int start_engine(struct daemon *d, struct cf_error *err)
 	return clone_start(&d->clone, d->options, &callbacks, d, err);
 }
 
+/* Not while a digest is awaited: its verdict may be that nothing is to be read. */
+static bool may_pass(void *user)
+{
+	struct daemon *d = user;
+	struct digest *digest = atomic_load(&d->digest);
+
+	return image_is_plain(d->clone.image) &&
+	       (!d->options->sha256 || (digest && digest_get(digest, false) != DIGEST_UNVERIFIED));
+}
+
 static void describe_file(struct daemon *d)
 {
 	const struct options *options = d->options;
@@ -101,6 +111,9 @@ static void describe_file(struct daemon *d)
 	        .watcher = d->watcher,
 	        .destination = state_destination(d->clone.state),
 	        .times = &d->times,
+	        .opens = &d->opens,
+	        .may_pass = may_pass,
+	        .user = d,
 	        .size = state_config(d->clone.state)->source.size,
 	        .basename = d->clone.name->basename,
 	        .is_mountpoint = d->place.is_file,
@@ -373,6 +386,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 		return r;
 	harden_against_reclaim();
 	cf_mutex_init(&d.lock);
+	opens_init(&d.opens);
 	r = start(&d, signal_fd, err);
 	ready = r == 0 && !options->fake;
 	d.clone.shown = ready;
@@ -388,6 +402,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 		log_error("%s", stop_err.text);
 		r = cf_error_set(err, stopped, "%s", stop_err.text);
 	}
+	opens_fini(&d.opens);
 	cf_mutex_fini(&d.lock);
 	return r;
 }

@@ -262,6 +262,11 @@ static int first_modify(struct image *img)
 	return r;
 }
 
+int image_expect_changes(struct image *img)
+{
+	return first_modify(img);
+}
+
 static int refuse(const struct image *img)
 {
 	if (img->read_only)

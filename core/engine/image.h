@@ -173,6 +173,17 @@ void image_request_cancel(struct image *img, struct image_request *req, int erro
 /* NULL is allowed. */
 void image_request_put(struct image_request *req);
 
+/*
+ * Is every region committed, and nothing wrong: is the image what the destination holds, whoever
+ * reads it? True once, it stays so until the mode is not rw any more or the image stops. Never
+ * waits.
+ */
+bool image_is_plain(const struct image *img);
+
+/* Somebody may change the image in a way that is not seen here: it counts as modified. 0, or why
+ * that could not be noted, and then he must not. May block on the local disk. */
+int image_expect_changes(struct image *img);
+
 /* SEEK_DATA or SEEK_HOLE from @offset: *ret_offset, or -ENXIO. Local only. */
 int image_seek(struct image *img, uint64_t offset, int whence, uint64_t *ret_offset);
 

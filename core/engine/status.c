@@ -68,6 +68,12 @@ static void source_reason(const struct image *img, char *reason, size_t size) CF
 	(void)snprintf(reason, size, "%s", away ? img->outage.why : "");
 }
 
+bool image_is_plain(const struct image *img)
+{
+	return image_mode(img) == IMAGE_RW && !image_is_stopped(img) &&
+	       metadata_is_hydration_done(img->metadata);
+}
+
 void image_get_status(struct image *img, struct image_status *ret_status)
 {
 	struct image_status status = {0};
