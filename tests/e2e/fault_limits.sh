@@ -34,8 +34,24 @@ done
 after=$(memory_peak)
 sent=$(server_events end '.outcome == "client_closed"' | jq -s 'map(.sent) | max // 0')
 say "memory: $before KiB before, $after KiB after; at most $sent bytes of one answer were taken"
-((after - before < 65536)) || fail "memory grew by $((after - before)) KiB"
+# Sanitizers keep what was freed.
+is_sanitized || ((after - before < 65536)) || fail "memory grew by $((after - before)) KiB"
 ((sent < 16777216)) || fail "$sent bytes of one answer were taken"
+
+say "redirects and requests are bounded"
+# Counted at a mount, which is refused at once.
+server_fault redirect
+server_mark
+mount_refused 1 'more than 10 times' "$URL/disk.raw" "$T/new" timeout=2s
+assert_eq "$(server_count)" 11 "requests of a redirect without end"
+server_fault redirect "\"location\":\"/$(printf '%09000d' 7)\""
+server_mark
+mount_refused 1 'a URL of more than' "$URL/disk.raw" "$T/new" timeout=2s
+assert_eq "$(server_count)" 1 "requests after a redirect to 9000 bytes of URL"
+server_fault ''
+longest=$(jq -s 'map(select(.event == "start" and .start != null) | .end - .start + 1) | max' "$SERVER_LOG")
+say "at most $longest bytes were asked for at once"
+((longest <= 16777216)) || fail "$longest bytes were asked for at once"
 
 say "one probe a second at most, and back within seconds"
 # on_source_error=eio: readers keep asking, all of them together are one probe a second.
@@ -70,6 +86,7 @@ umount_clonefs
 rm -r "$(state_dir_of)"
 
 say "max_connections="
+start_range_server
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,max_connections=3
 server_control '{"ttfb_ms":50}' >/dev/null
 server_mark
@@ -82,7 +99,9 @@ wait_for 60 server_is_idle
 most=$(jq -s --argjson mark "$SERVER_MARK" 'map(select(.id > $mark)) | reduce .[] as $e (
 	{now: 0, most: 0}; .now += (if $e.event == "start" then 1 else -1 end)
 	| .most = ([.most, .now] | max)) | .most' "$SERVER_LOG")
-say "at most $most requests at once"
+connections=$(server_state connections_most)
+say "at most $most requests at once, over $connections connections"
+((connections <= 3)) || fail "$connections connections at once over max_connections=3"
 ((most <= 3)) || fail "$most requests at once over max_connections=3"
 umount_clonefs
 rm -r "$(state_dir_of)"

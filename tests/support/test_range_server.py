@@ -485,8 +485,7 @@ class Tls(ServerCase):
     def test_the_certificate_of_a_client_is_logged(self):
         for as_client in (True, False):
             self.get(connection=self.connect(as_client))
-        starts = [json.loads(line) for line in self.log.read_text().splitlines() if '"start"' in line]
-        names = [line["headers"].get("certificate") for line in starts if line["event"] == "start"]
+        names = [line["headers"].get("certificate") for line in self.events("start")]
         self.assertEqual(names, ["localhost", None])
 
     def test_a_client_that_does_not_trust_us_harms_nobody(self):

@@ -8,6 +8,11 @@ require_clonefs() {
 	[[ -x $MOUNT_CLONEFS && -x $CLONECTL ]] || fail "not built: $MOUNT_CLONEFS and $CLONECTL"
 }
 
+# is_sanitized: the build has AddressSanitizer or ThreadSanitizer in it.
+is_sanitized() {
+	grep -q -a -E '__(asan|tsan)_init' "$MOUNT_CLONEFS"
+}
+
 # The programs where every user may run them: the build folder may lie below somebody's home.
 use_copied_programs() {
 	mkdir "$T/bin"
