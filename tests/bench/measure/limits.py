@@ -67,6 +67,7 @@ class MinimalFuse:
         open(self.image, "w", encoding="ascii").close()
         self._process = subprocess.Popen(
             [bench.program("minimal_fuse"), backing, self.image], stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
         assert self._process.stdout.readline() == "ready\n"
 
     def close(self):
