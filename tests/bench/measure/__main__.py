@@ -12,7 +12,7 @@ import time
 from bench import Bench
 from jobs import JOBS
 from machine import Skip, versions
-from output import entry_text, judged, markdown
+from output import entry_text, judged, markdown, put_into_page
 from peers import installed_peers
 
 
@@ -27,7 +27,7 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="show the jobs' names and end")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table there")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table there, in a page between its marks")
     return parser.parse_args()
 
 
@@ -63,12 +63,6 @@ def run_job(job, rounds, result, peers):
     print("    (%.0f s)" % (time.monotonic() - start), flush=True)
 
 
-def write(path, text):
-    if path:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-
-
 def main():
     arguments = parse_arguments()
     if arguments.list:
@@ -90,8 +84,11 @@ def main():
             run_job(job(bench), rounds, result, 
                     [peer.name for peer in peers if not peer.is_tuned])
     result["load_after"] = os.getloadavg()[0]
-    write(arguments.json, json.dumps(result, indent=1) + "\n")
-    write(arguments.markdown, markdown(result))
+    if arguments.json:
+        with open(arguments.json, "w", encoding="ascii") as file:
+            json.dump(result, file, indent=1)
+    if arguments.markdown:
+        put_into_page(arguments.markdown, markdown(result))
     verdicts = [verdict for entry in result["entries"] for verdict in entry["targets"]]
     print("\n%d targets met, %d missed, %d not measured" % tuple(
         sum(verdict["met"] is met for verdict in verdicts) for met in (True, False, None)))

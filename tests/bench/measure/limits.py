@@ -66,7 +66,9 @@ class MinimalFuse:
         self.image = folder + "/file"
         open(self.image, "w", encoding="ascii").close()
         self._process = subprocess.Popen(
-            [bench.program("minimal_fuse"), backing, self.image], stdout=subprocess.PIPE, text=True)
+            [bench.program("minimal_fuse"), backing, self.image], stdout=subprocess.PIPE, text=True,
+            start_new_session=True)
+        self.pid = self._process.pid
         assert self._process.stdout.readline() == "ready\n"
 
     def close(self):

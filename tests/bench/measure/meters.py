@@ -25,10 +25,11 @@ def read_first_mib(path):
 
 
 def fio_random(path, depth, seconds, seed):
-    """4 KiB random O_DIRECT reads a second."""
+    """4 KiB random O_DIRECT reads: how many a second, and how many."""
     out = output_of(
         need("fio", "fio"), "--name=bench", "--filename=" + path, "--rw=randread", "--bs=4k",
         "--ioengine=" + ("psync" if depth == 1 else "libaio"), "--iodepth=%d" % depth, "--direct=1",
         "--runtime=%d" % seconds, "--time_based", "--invalidate=0", "--readonly",
         "--randseed=%d" % seed, "--output-format=json", cwd="/")
-    return json.loads(out)["jobs"][0]["read"]["iops"]
+    read = json.loads(out)["jobs"][0]["read"]
+    return read["iops"], read["total_ios"]

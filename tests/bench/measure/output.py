@@ -1,5 +1,6 @@
 """Tables from figures: for the terminal, for a page, and as JSON."""
 
+import os
 import statistics
 
 
@@ -56,6 +57,23 @@ def entry_text(entry):
             name, number(figure["median"]), number(figure["least"]), number(figure["most"])))
     lines.extend("    target " + verdict_text(verdict) for verdict in entry["targets"])
     return "\n".join(lines)
+
+
+BEGIN, END = "<!-- what tests/bench/run wrote -->\n", "<!-- its end -->\n"
+
+
+def put_into_page(path, table):
+    """Between its marks if the file is a page that has them, else the table is the file."""
+    page = BEGIN + END
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            page = file.read()
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        before, after = "", ""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + BEGIN + "\n" + table + "\n" + END + after)
 
 
 def markdown(result):

@@ -40,7 +40,7 @@ class Peer:
     def spawn(self, *words):
         self._processes.append(subprocess.Popen(
             [str(word) for word in words], stdin=subprocess.DEVNULL, stdout=self._log,
-            stderr=self._log))
+            stderr=self._log, start_new_session=True))
 
     def _is_up(self, size):
         for process in self._processes:

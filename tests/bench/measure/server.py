@@ -19,7 +19,8 @@ class RangeServer:
         words = [bench.program("range_server/range_server"), "-s", size_mib, "-t", ttfb_ms,
                  "-r", rate, "-l", link]
         self._process = subprocess.Popen(
-            [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True)
         self.port = int(self._process.stdout.readline().split()[1])
         self.base = "http://127.0.0.1:%d" % self.port
         self.url = self.base + "/disk.raw"
@@ -84,7 +85,8 @@ class TlsFront:
         with open(folder + "/nginx.conf", "w", encoding="ascii") as file:
             file.write(CONFIGURATION.format(folder=folder, port=port, behind=server.port))
         self._process = subprocess.Popen(
-            [program, "-p", folder, "-e", folder + "/error", "-c", folder + "/nginx.conf"])
+            [program, "-p", folder, "-e", folder + "/error", "-c", folder + "/nginx.conf"],
+            start_new_session=True)
         wait_until(lambda: os.path.exists(folder + "/pid"))
         self.url = "https://127.0.0.1:%d/disk.raw" % port
 

@@ -44,17 +44,19 @@ class ColdRandom(Job):
                           "-s%d" % SECONDS_MAX)
         pulled = self.server.stats()["bytes"] - before
         return {"speed": found["mean_us"] / 1e3 if self.is_mean else found["rate"],
-                "pulled": pulled / found["operations"] / REGION}
+                "pulled": pulled / found["operations"] / REGION}, found["operations"]
 
     def ours_once(self, _):
         drop_caches()
         with contextlib.closing(Clone(self.bench, self.url(), self.options())) as clone:
-            return self.read(clone.image)
+            before = clone.cpu_seconds()
+            found, count = self.read(clone.image)
+            return found | {"cpu": 1e6 * (clone.cpu_seconds() - before) / count}
 
     def peer_once(self, peer):
         drop_caches()
         with contextlib.closing(peer(self.bench, self.server, "random")) as mounted:
-            return self.read(mounted.image)
+            return self.read(mounted.image)[0]
 
     def h2load_once(self, _):
         rate = h2load(self.url(), self.reads, self.readers)
@@ -68,6 +70,7 @@ class ColdRandom(Job):
         return found
 
 
+CPU = Metric("cpu", "processor time of the daemon for each read", "us", more_is_better=False)
 PULLED = Metric("pulled", "bytes pulled per read", "regions", Bound(most=1), more_is_better=False)
 
 
@@ -79,19 +82,19 @@ def mean_metric(ttfb_ms):
 class ColdRandom1(ColdRandom):
     name = "cold-random-1"
     with_peers = True
-    metrics = (mean_metric(20), PULLED)
+    metrics = (mean_metric(20), PULLED, CPU)
 
 
 class ColdRandom1Near(ColdRandom):
     name = "cold-random-1-near"
     ttfb_ms = 1
-    metrics = (mean_metric(1), PULLED)
+    metrics = (mean_metric(1), PULLED, CPU)
 
 
 class ColdRandom1Far(ColdRandom):
     name = "cold-random-1-far"
     ttfb_ms = 100
-    metrics = (mean_metric(100), PULLED)
+    metrics = (mean_metric(100), PULLED, CPU)
 
 
 class ColdRandom16(ColdRandom):
@@ -103,6 +106,7 @@ class ColdRandom16(ColdRandom):
         Metric("speed", "cold 4 KiB random read, 16 readers, 16 connections", "reads/s",
                Target("h2load", least=0.95), Target("best peer", least=3)),
         PULLED,
+        CPU,
     )
 
 
@@ -114,6 +118,7 @@ class ColdRandom64(ColdRandom):
         Metric("speed", "cold 4 KiB random read, 64 readers, 64 connections", "reads/s",
                Bound(least=0.93 * 64 / 0.020)),
         PULLED,
+        CPU,
     )
 
 
@@ -127,6 +132,7 @@ class ColdRandomTls(ColdRandom):
         Metric("speed", "cold 4 KiB random read, 64 readers, TLS (nginx before the server)",
                "reads/s", Target("h2load", least=0.75)),
         PULLED,
+        CPU,
     )
 
     def __init__(self, bench):
