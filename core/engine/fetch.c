@@ -303,7 +303,7 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 	        .fresh_connection = fetch->fresh,
 	        .sink = &fetch_sink,
 	};
-	if (fetch->class == SOURCE_FOREGROUND && !fetch->is_probe)
+	if (fetch->class != SOURCE_BACKGROUND && !fetch->is_probe)
 		pacing_reader_locked(img, now_ns);
 	source_submit(img->source, &fetch->req);
 }
