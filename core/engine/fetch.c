@@ -12,6 +12,7 @@
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
+#include "core/engine/pacing.h"
 
 void fetch_init(struct fetches *fetches)
 {
@@ -302,6 +303,8 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 	        .fresh_connection = fetch->fresh,
 	        .sink = &fetch_sink,
 	};
+	if (fetch->class != SOURCE_BACKGROUND && !fetch->is_probe)
+		pacing_reader_locked(img, now_ns);
 	source_submit(img->source, &fetch->req);
 }
 
@@ -528,6 +531,20 @@ void fetch_cancel_background_locked(struct image *img)
 		if (fetch_is_awaited_locked(img, fetch))
 			promote(img, fetch);
 		else
+			cancel_running(img, fetch);
+	}
+}
+
+void fetch_shed_background_locked(struct image *img, unsigned int most)
+{
+	unsigned int nr = 0;
+
+	list_for_each (link, &img->fetches.running) {
+		struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (fetch->class != SOURCE_BACKGROUND || fetch->cancelled)
+			continue;
+		if (++nr > most && !fetch_is_awaited_locked(img, fetch))
 			cancel_running(img, fetch);
 	}
 }

@@ -62,6 +62,8 @@ void fetch_cancel_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
+/* Cancels background's running ones but @most, and but those that somebody waits for. */
+void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE_LOCKED;
 
 /* Cancels what is running within [from, to) and brings nothing anybody wants any more. */
 void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to) CF_IMAGE_LOCKED;

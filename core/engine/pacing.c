@@ -1,15 +1,21 @@
 /*
- * Background's number of requests goes down by half when foreground's time to the first byte is
- * well above what it is when things are calm, and up by one otherwise: additive increase,
- * multiplicative decrease, looked at twice a second.
+ * Background has all its connections while nobody reads what is missing. Who begins to sets it back
+ * to a few, and then it goes by foreground's time to the first byte: down by half when that is well
+ * above what it is when things are calm, else up by one (additive increase, multiplicative
+ * decrease), looked at twice a second. After two seconds without a reader it doubles instead.
  */
 #include "core/engine/pacing.h"
 
+#include "core/engine/fetch.h"
+
 #define ADAPT_NS       (CF_NS_PER_S / 2)
-#define SLACK_NS       (5 * CF_NS_PER_MS)
+#define QUIET_NS       (2 * CF_NS_PER_S)
+#define SLACK_NS       CF_NS_PER_MS
 #define NEAR_BYTES     (UINT64_C(256) << 10)
 #define RATE_MIN_BYTES (UINT64_C(256) << 10)
 #define UNLIMITED      256u
+/* The part of the connections that background goes on with when a reader comes. */
+#define BEGIN_PART 4
 
 void pacing_init(struct pacing *pacing)
 {
@@ -29,6 +35,31 @@ static void slow_down(struct pacing *pacing, unsigned int running, uint64_t now_
 	pacing->adapted_ns = now_ns;
 }
 
+/* A quarter above what it is when things are calm. */
+static bool is_slow(const struct pacing *pacing)
+{
+	return pacing->first_byte_ns > pacing->calm_ns + pacing->calm_ns / 4 + SLACK_NS;
+}
+
+static bool is_quiet(const struct pacing *pacing, uint64_t now_ns)
+{
+	return now_ns > pacing->reader_ns + QUIET_NS;
+}
+
+/* A few connections go on; what the others were to bring is asked for again later. */
+void pacing_reader_locked(struct image *img, uint64_t now_ns)
+{
+	struct pacing *pacing = &img->pacing;
+	unsigned int few = (unsigned int)max_u64(img->settings.max_connections / BEGIN_PART, 1);
+
+	if (is_quiet(pacing, now_ns)) {
+		if (few < pacing->background_limit)
+			pacing->background_limit = few;
+		fetch_shed_background_locked(img, pacing->background_limit);
+	}
+	pacing->reader_ns = now_ns;
+}
+
 void pacing_first_byte_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
 {
 	struct pacing *pacing = &img->pacing;
@@ -42,8 +73,7 @@ void pacing_first_byte_locked(struct image *img, const struct fetch *fetch, uint
 	                          : sample;
 	if (now_ns < pacing->adapted_ns + ADAPT_NS)
 		return;
-	if (pacing->first_byte_ns > 2 * pacing->calm_ns + SLACK_NS &&
-	    img->fetches.nr_running[SOURCE_BACKGROUND])
+	if (is_slow(pacing) && img->fetches.nr_running[SOURCE_BACKGROUND])
 		slow_down(pacing, img->fetches.nr_running[SOURCE_BACKGROUND], now_ns);
 }
 
@@ -62,8 +92,9 @@ void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint
 		pacing->byte_rate = smooth(pacing->byte_rate,
 		                           bytes * CF_NS_PER_S / (now_ns - fetch->first_byte_ns));
 	if (fetch->class == SOURCE_BACKGROUND && bytes && pacing->background_limit < UNLIMITED &&
-	    now_ns >= pacing->adapted_ns + ADAPT_NS) {
-		pacing->background_limit++;
+	    now_ns >= pacing->adapted_ns + ADAPT_NS &&
+	    (is_quiet(pacing, now_ns) || !is_slow(pacing))) {
+		pacing->background_limit += is_quiet(pacing, now_ns) ? pacing->background_limit : 1;
 		pacing->adapted_ns = now_ns;
 	}
 }
@@ -76,8 +107,7 @@ bool pacing_is_far_locked(const struct image *img, uint64_t distance)
 		return false;
 	if (!pacing->byte_rate || !pacing->first_byte_ns)
 		return true;
-	/* Half as much again: a second request also takes bandwidth from the first. */
-	return distance * CF_NS_PER_S / pacing->byte_rate > pacing->first_byte_ns * 3 / 2;
+	return distance * CF_NS_PER_S / pacing->byte_rate > pacing->first_byte_ns;
 }
 
 void pacing_bytes_locked(struct image *img, size_t length, uint64_t now_ns)

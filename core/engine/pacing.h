@@ -7,6 +7,8 @@
 
 void pacing_init(struct pacing *pacing);
 
+/* A request is sent that somebody waits for, or will soon. */
+void pacing_reader_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 void pacing_first_byte_locked(struct image *img, const struct fetch *fetch,
                               uint64_t now_ns) CF_IMAGE_LOCKED;
 void pacing_bytes_locked(struct image *img, size_t length, uint64_t now_ns) CF_IMAGE_LOCKED;

@@ -83,6 +83,29 @@ static void connections_are_kept_for_readers(void **state)
 	fixture_free(fx);
 }
 
+static void a_reader_makes_background_let_go_of_connections(void **state)
+{
+	struct fixture *fx = fixture_new(4 * MIB, 64 * KIB);
+	struct answer *reader;
+
+	(void)state;
+	fx->params.settings.max_connections = 8;
+	fx->params.settings.hydration_threshold = 64;
+	fx->params.settings.hydration_batch_size = 1;
+	memory_source_gate(fx->source, 0);
+	fixture_open(fx);
+	/* Two of the eight are kept for readers; a quarter goes on beside one. */
+	memory_source_wait_held(fx->source, 6);
+	reader = start_read(fx, 3 * MIB, 4096);
+	wait_until(memory_source_nr_cancelled(fx->source) == 4);
+	memory_source_gate(fx->source, UINT64_MAX);
+	assert_answer_is_source(fx, reader, 3 * MIB);
+	(void)answer_free(reader);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, fx->size);
+	fixture_free(fx);
+}
+
 static void a_huge_region_is_hydrated(void **state)
 {
 	struct fixture *fx = hydrating(40 * MIB + 1, 1024 * MIB, 1, 1);
@@ -180,6 +203,7 @@ int main(void)
 	        cmocka_unit_test(threshold_and_batch_bound_what_is_asked_for),
 	        cmocka_unit_test(no_batch_makes_a_request_longer_than_64_mebibytes),
 	        cmocka_unit_test(connections_are_kept_for_readers),
+	        cmocka_unit_test(a_reader_makes_background_let_go_of_connections),
 	        cmocka_unit_test(a_huge_region_is_hydrated),
 	        cmocka_unit_test(a_rate_limit_is_kept),
 	        cmocka_unit_test(a_lower_batch_than_one_counts_as_one),

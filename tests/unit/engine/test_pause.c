@@ -10,11 +10,12 @@ static struct fixture *hydrating(uint64_t size)
 
 static void pause_ends_background_and_commits(void **state)
 {
-	struct fixture *fx = hydrating(16 * MIB);
+	/* Large and slow enough that a busy machine does not see all of it arrive before the pause. */
+	struct fixture *fx = hydrating(64 * MIB);
 	uint64_t hydrated;
 
 	(void)state;
-	memory_source_set_delay(fx->source, 1000, 1);
+	memory_source_set_delay(fx->source, 10000, 1);
 	fixture_open(fx);
 	wait_until(status_of(fx).regions_hydrated > 20);
 	assert_int_equal(do_pause(fx), 0);
