@@ -32,7 +32,7 @@ fuzz_target() {
 leg_fuzz() {
 	local program targets=${CLONEFS_FUZZ_TARGETS:-}
 	cmake --preset fuzz >/dev/null
-	cmake --build build/fuzz -j "$JOBS"
+	cmake --build build/fuzz --target tests/fuzz/all -j "$JOBS"
 	mkdir -p build/fuzz/findings
 	# A finding is run again by hand for the stacks of its allocations.
 	export ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=4
