@@ -27,7 +27,8 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="show the jobs' names and end")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table there, in a page between its marks")
+    parser.add_argument("--markdown", metavar="FILE", 
+                        help="write the table there, in a page between its marks")
     return parser.parse_args()
 
 

@@ -77,9 +77,11 @@ def put_into_page(path, table):
 
 
 def markdown(result):
-    lines = ["%s, %d processors, Linux %s, load %.1f at the begin and %.1f at the end, %d rounds%s." % (
+    head = "%s, %d processors, Linux %s, load %.1f at the begin and %.1f at the end, %d rounds%s." % (
         result["date"], result["processors"], result["versions"]["kernel"], result["load_before"],
-        result["load_after"], result["rounds"], ", quick" if result["quick"] else ""), "",
+        result["load_after"], result["rounds"], ", quick" if result["quick"] else "")
+    lines = [
+        head, "",
         "| work | ours | held against | target |", "|---|---|---|---|"]
     for entry in result["entries"]:
         ours = entry["figures"].get(entry["ours"])

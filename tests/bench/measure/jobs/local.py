@@ -1,4 +1,4 @@
-"""A source that is a file on the same file system as the destination, where blocks can be shared."""
+"""A source that is a file beside the destination, on a file system that can share blocks."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Opens of a complete clone that the kernel passes to the destination, as a file and as a loop device."""
+"""Opens of a complete clone that the kernel passes to the destination: as a file, and below a loop."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Cold random reads: 4 KiB O_DIRECT, every one of another region, each reader waiting for its own."""
+"""Cold random reads: 4 KiB O_DIRECT, every one of another region."""
 
 import contextlib
 

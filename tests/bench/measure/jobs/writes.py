@@ -30,8 +30,8 @@ class Fsync(Job):
         drop_caches()
 
     def once(self, path, sync, number):
-        found = random_io(self.bench, path, "-wc", sync, "-n%d" % (200 if self.bench.quick else 500),
-                          "-S%d" % (number + 1))
+        count = 200 if self.bench.quick else 500
+        found = random_io(self.bench, path, "-wc", sync, "-n%d" % count, "-S%d" % (number + 1))
         return {"time": found["p50_us"]}
 
     def contenders(self):
