@@ -64,6 +64,16 @@ def run_job(job, rounds, result, peers):
     print("    (%.0f s)" % (time.monotonic() - start), flush=True)
 
 
+def save(arguments, result):
+    """After each job: a run that is broken off has what it has."""
+    result["load_after"] = os.getloadavg()[0]
+    if arguments.json:
+        with open(arguments.json, "w", encoding="ascii") as file:
+            json.dump(result, file, indent=1)
+    if arguments.markdown:
+        put_into_page(arguments.markdown, markdown(result))
+
+
 def main():
     arguments = parse_arguments()
     if arguments.list:
@@ -82,14 +92,9 @@ def main():
     bench = Bench(arguments.build, arguments.folder, arguments.quick, peers)
     with contextlib.closing(bench):
         for job in chosen_jobs(arguments.only):
-            run_job(job(bench), rounds, result, 
+            run_job(job(bench), rounds, result,
                     [peer.name for peer in peers if not peer.is_tuned])
-    result["load_after"] = os.getloadavg()[0]
-    if arguments.json:
-        with open(arguments.json, "w", encoding="ascii") as file:
-            json.dump(result, file, indent=1)
-    if arguments.markdown:
-        put_into_page(arguments.markdown, markdown(result))
+            save(arguments, result)
     verdicts = [verdict for entry in result["entries"] for verdict in entry["targets"]]
     print("\n%d targets met, %d missed, %d not measured" % tuple(
         sum(verdict["met"] is met for verdict in verdicts) for met in (True, False, None)))

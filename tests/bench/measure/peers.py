@@ -8,9 +8,14 @@ import glob
 import os
 import shutil
 import subprocess
+import threading
 import urllib.parse
 
 from machine import Skip, need, run, stop, wait_until
+
+
+# A peer that has hung is ended: its readers cannot be, before it is.
+SECONDS_MAX = 120
 
 
 def is_there(path, size):
@@ -30,6 +35,9 @@ class Peer:
         os.mkdir(self.mountpoint)
         self._processes = []
         self._log = open(self.folder + "/log", "wb")
+        self._has_hung = False
+        self._watchdog = threading.Timer(SECONDS_MAX, self._give_up)
+        self._watchdog.start()
         try:
             self.begin(server, hint)
             wait_until(lambda: self._is_up(server.size))
@@ -49,13 +57,29 @@ class Peer:
                     raise Skip("%s ended: %s" % (process.args[0], file.read()[-300:].strip()))
         return is_there(self.image, size)
 
+    def _give_up(self):
+        self._has_hung = True
+        for process in self._processes:
+            process.kill()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        self.close()
+        if error and self._has_hung:
+            raise Skip("hung: ended after %d s" % SECONDS_MAX) from error
+
     def unmount(self):
         subprocess.run(["umount", self.mountpoint], check=False, stderr=self._log)
 
     def close(self):
+        self._watchdog.cancel()
         self.unmount()
         for process in reversed(self._processes):
             stop(process)
+        # Where one that was killed has left it.
+        subprocess.run(["umount", self.image], check=False, stderr=self._log)
         self._log.close()
         shutil.rmtree(self.folder)
 

@@ -55,7 +55,7 @@ class ColdRandom(Job):
 
     def peer_once(self, peer):
         drop_caches()
-        with contextlib.closing(peer(self.bench, self.server, "random")) as mounted:
+        with peer(self.bench, self.server, "random") as mounted:
             return self.read(mounted.image)[0]
 
     def h2load_once(self, _):

@@ -33,7 +33,7 @@ class ColdSequential(Job):
 
     def peer_once(self, peer):
         drop_caches()
-        with contextlib.closing(peer(self.bench, self.server, "sequential")) as mounted:
+        with peer(self.bench, self.server, "sequential") as mounted:
             return {"speed": self.size_mib / read_whole(mounted.image)}
 
     def curl_once(self, count):
