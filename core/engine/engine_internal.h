@@ -98,7 +98,10 @@ struct partial {
 	struct list flushes; /* image_request.link: wait for entries, by arrival */
 	uint64_t bytes;      /* lengths of their regions */
 	uint64_t last_seq;
-	uint64_t nr_not_kept; /* regions that were partial when the image stopped */
+	/* Regions that were partial when the image stopped. */
+	uint64_t nr_not_kept, nr_told;
+	struct written not_kept; /* which, with can_name; unused while there is none */
+	bool can_name;
 };
 
 /* ---- fetch.c: requests to the source ---- */

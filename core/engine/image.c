@@ -131,6 +131,7 @@ static void destroy(struct image *img)
 	writers_fini(&img->writers);
 	hydrator_fini(&img->hydrator);
 	inflight_fini(&img->inflight);
+	partial_fini(&img->partial);
 	budget_fini(&img->budget);
 	written_fini(&img->written);
 	cf_cond_fini(&img->changed);
@@ -204,7 +205,6 @@ void image_stop(struct image *img)
 	end_all(img, &img->waiting, offsetof(struct image_request, waiting_link));
 	end_all(img, &img->committer.tickets, offsetof(struct image_request, link));
 	end_all(img, &img->hydrator.pauses, offsetof(struct image_request, link));
-	partial_tell_not_kept_locked(img);
 	fetch_cancel_all_locked(img, false);
 	inflight_settle_all_locked(img, false);
 	image_unlock(img);
@@ -212,6 +212,7 @@ void image_stop(struct image *img)
 	image_lock(img);
 	while (is_busy(img))
 		cf_cond_wait(&img->changed, &img->lock);
+	partial_tell_not_kept_locked(img);
 	image_unlock(img);
 }
 

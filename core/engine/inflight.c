@@ -344,7 +344,7 @@ bool inflight_region_needs_source_locked(struct image *img, uint64_t region)
 void inflight_stop_keeping_locked(struct image *img, struct entry *entry, int error)
 {
 	entry->keep = false;
-	partial_forget_locked(img, entry);
+	partial_drop_locked(img, entry);
 	inflight_drop_pieces_locked(img, entry);
 	if (!error)
 		return;

@@ -28,6 +28,12 @@ void partial_init(struct partial *partial)
 	list_init(&partial->flushes);
 }
 
+void partial_fini(struct partial *partial)
+{
+	if (partial->nr_not_kept)
+		written_fini(&partial->not_kept);
+}
+
 /* ---- sectors ---- */
 
 static uint64_t start_of(const struct image *img, const struct entry *entry)
@@ -342,24 +348,29 @@ void partial_mark_lost_locked(struct image *img)
 		             1);
 }
 
+void partial_drop_locked(struct image *img, struct entry *entry)
+{
+	struct partial *partial = &img->partial;
+
+	if (entry->valid && img->stopping && image_mode(img) == IMAGE_RW) {
+		if (partial->nr_not_kept++ == 0)
+			partial->can_name =
+			        written_init(&partial->not_kept, img->geo.nr_regions) == 0;
+		if (partial->can_name)
+			written_mark(&partial->not_kept, entry->region, 1);
+	}
+	partial_forget_locked(img, entry);
+}
+
 void partial_tell_not_kept_locked(struct image *img)
 {
+	struct partial *partial = &img->partial;
 	char ranges[RANGES_MAX] = "";
-	struct written regions;
-	uint64_t nr = 0;
 
-	if (!oldest(img) || image_mode(img) != IMAGE_RW)
+	if (partial->nr_not_kept == partial->nr_told)
 		return;
-	/* Only for its way to sort and to say it. */
-	if (written_init(&regions, img->geo.nr_regions) == 0) {
-		list_for_each (link, &img->partial.entries)
-			written_mark(&regions, list_entry(link, struct entry, partial_link)->region,
-			             1);
-		written_describe(&regions, ranges, sizeof(ranges));
-	}
-	written_fini(&regions);
-	list_for_each (link, &img->partial.entries)
-		nr++;
-	img->partial.nr_not_kept = nr;
-	events_push_locked(img, IMAGE_EVENT_NOT_KEPT, nr, "%s", ranges);
+	partial->nr_told = partial->nr_not_kept;
+	if (partial->can_name)
+		written_describe(&partial->not_kept, ranges, sizeof(ranges));
+	events_push_locked(img, IMAGE_EVENT_NOT_KEPT, partial->nr_not_kept, "%s", ranges);
 }

@@ -37,6 +37,7 @@
 #define PARTIAL_LIMIT (UINT64_C(64) << 20)
 
 void partial_init(struct partial *partial);
+void partial_fini(struct partial *partial);
 
 /* ---- writes ---- */
 
@@ -94,7 +95,10 @@ bool partial_is_filled_by_locked(const struct image *img,
 
 /* The mode leaves rw: partial regions are lost. The caller has metadata's bitmap lock, too. */
 void partial_mark_lost_locked(struct image *img) CF_IMAGE_LOCKED;
-/* The image stops: says which regions are not kept. Their entries end when they are settled. */
+/* Its entry ends without its bit (P4): partial_forget_locked(), and when the image stops it counts
+ * as not kept. */
+void partial_drop_locked(struct image *img, struct entry *entry) CF_IMAGE_LOCKED;
+/* Says which regions were not kept. */
 void partial_tell_not_kept_locked(struct image *img) CF_IMAGE_LOCKED;
 
 #endif

@@ -148,6 +148,7 @@ static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
 	run->offset = inflight_piece_offset(img, piece);
 	if (has_valid(img, piece))
 		note_valid(img, run, piece);
+	assert(piece->state == PIECE_QUEUED && !piece->nr_writes);
 	while (may_join(img, run, piece, bytes)) {
 		list_remove(&piece->queue_link);
 		piece->state = PIECE_WRITING;
