@@ -236,9 +236,9 @@ void image_stop_background(struct image *img);
  */
 void image_stop(struct image *img);
 
-/* Last commit, ends all threads, frees. 0, or -EIO: it failed, mode fail was there before, or writes
- * to parts of regions could not be kept (image_flush() comes before it); @err is the whole sentence.
- * NULL is allowed. */
+/* Last commit, ends all threads, frees. 0, or -EIO: it failed, mode fail was there before, or
+ * writes to parts of regions could not be kept (image_flush() comes before it); @err is the whole
+ * sentence. NULL is allowed. */
 int image_close(struct image *img, struct cf_error *err);
 
 #endif
