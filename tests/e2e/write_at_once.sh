@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 require_clonefs
-make_image "$T/www/disk.raw" 64M 1
+make_image "$T/www/disk.raw" 16M 1
 cp "$T/www/disk.raw" "$T/expected"
 start_range_server
 FILE=$T/mnt/disk.raw
@@ -15,12 +15,12 @@ scattered() { python3 "$E2E_DIR/scattered_writes.py" "$@"; }
 sync_file() { python3 -c 'import os, sys; os.fsync(os.open(sys.argv[1], os.O_RDWR))' "$FILE"; }
 source_answers() { server_control "{\"paused\": $([[ $1 = yes ]] && echo false || echo true)}" >/dev/null; }
 
-say "300 writes land, and are read, before the source has sent a byte"
+say "100 writes land, and are read, before the source has sent a byte"
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 source_answers no
 before=$(status_field bytes_from_source)
-scattered write "$FILE" "$T/expected" 300 7
-scattered check "$FILE" "$T/expected" 300 7
+scattered write "$FILE" "$T/expected" 100 7
+scattered check "$FILE" "$T/expected" 100 7
 assert_eq "$(status_field bytes_from_source)" "$before" "bytes of the source"
 assert_eq "$(status_field modified)" true "modified"
 
@@ -45,7 +45,7 @@ rm -rf "$STATE"
 cp "$T/www/disk.raw" "$T/expected"
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 source_answers no
-scattered write "$FILE" "$T/expected" 200 8
+scattered write "$FILE" "$T/expected" 80 8
 kill_daemon
 source_answers yes
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
@@ -57,11 +57,11 @@ rm -rf "$STATE"
 cp "$T/www/disk.raw" "$T/expected"
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration,timeout=2
 source_answers no
-scattered write "$FILE" "$T/expected" 50 9
+scattered write "$FILE" "$T/expected" 20 9
 ! sync_file 2>"$T/logs/sync" || fail "an fsync has succeeded without the source"
 assert_contains "$(cat "$T/logs/sync")" "Input/output error" "the fsync's error"
 assert_eq "$(status_field mode)" rw "mode"
-scattered check "$FILE" "$T/expected" 50 9
+scattered check "$FILE" "$T/expected" 20 9
 
 say "the source is known to be away: writes wait for it"
 wait_for 60 status_is source_state unreachable
