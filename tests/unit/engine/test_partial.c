@@ -35,15 +35,6 @@ static void assert_reads_value(struct fixture *fx, uint64_t offset, size_t lengt
 	free(data);
 }
 
-static void set_timeout(struct fixture *fx, uint64_t timeout_ms)
-{
-	struct image_settings settings;
-
-	image_get_settings(fx->img, &settings);
-	settings.timeout_ms = timeout_ms;
-	image_configure(fx->img, &settings);
-}
-
 static void let_go(struct fixture *fx)
 {
 	memory_source_gate(fx->source, UINT64_MAX);
