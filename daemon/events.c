@@ -44,6 +44,12 @@ void events_handle(const char *name, const struct image_event *event)
 		          "clone is mounted again: %s regions=%" PRIu64,
 		          name, event->text, event->value);
 		return;
+	case IMAGE_EVENT_NOT_KEPT:
+		log_error("%s: the source did not bring the rest of these regions, what was "
+		          "written to "
+		          "part of them is not kept: %s regions=%" PRIu64,
+		          name, event->text, event->value);
+		return;
 	case IMAGE_EVENT_PAUSED:
 		log_info("%s: background hydration is paused", name);
 		return;

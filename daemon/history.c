@@ -62,6 +62,7 @@ void history_event(struct journal *journal, const struct image_event *event)
 		note_mode(journal, event);
 		return;
 	case IMAGE_EVENT_LOST:
+	case IMAGE_EVENT_NOT_KEPT:
 		journal_event(journal, JOURNAL_LOST, event->value, event->text);
 		return;
 	case IMAGE_EVENT_PAUSED:

@@ -36,6 +36,8 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
+/* How long the end waits for the source to bring the rest of regions that were written in part. */
+#define LAST_FLUSH_MS UINT64_C(5000)
 
 static void on_event(void *user, const struct image_event *event)
 {
@@ -307,18 +309,40 @@ static void flush_done(void *user, int error, const void *data, size_t length)
 	cf_unlock(&wait->lock);
 }
 
-/* The last commit, while the socket still answers who wants to know. */
+/* True: it is answered. */
+static bool wait_for_flush(struct flush_wait *wait, uint64_t deadline_ns)
+{
+	bool done;
+
+	cf_lock(&wait->lock);
+	while (!wait->done && cf_cond_wait_until(&wait->cond, &wait->lock, deadline_ns))
+		;
+	done = wait->done;
+	cf_unlock(&wait->lock);
+	return done;
+}
+
+/*
+ * The last commit, while the socket still answers who wants to know. It waits for the source to
+ * bring the rest of regions that were written in part, but not for ever: what it does not bring is
+ * told by image_stop(). A commit that has begun ends as it ends.
+ */
 static void commit(struct image *image)
 {
 	struct flush_wait wait = {.done = false};
+	struct image_request *req;
 
 	cf_mutex_init(&wait.lock);
 	cf_cond_init(&wait.cond);
-	image_request_put(image_flush(image, flush_done, &wait));
-	cf_lock(&wait.lock);
-	while (!wait.done)
-		cf_cond_wait(&wait.cond, &wait.lock);
-	cf_unlock(&wait.lock);
+	req = image_flush(image, flush_done, &wait);
+	if (!wait_for_flush(&wait, clock_monotonic_ns() + LAST_FLUSH_MS * CF_NS_PER_MS)) {
+		image_request_cancel(image, req, -ETIMEDOUT);
+		cf_lock(&wait.lock);
+		while (!wait.done)
+			cf_cond_wait(&wait.cond, &wait.lock);
+		cf_unlock(&wait.lock);
+	}
+	image_request_put(req);
 	cf_cond_fini(&wait.cond);
 	cf_mutex_fini(&wait.lock);
 }

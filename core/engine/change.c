@@ -1,8 +1,9 @@
 /*
  * A change (write, punch, zero-range) has a middle and up to two edges. The middle is regions that
  * it covers whole and edges that are hydrated: done on the calling thread, which takes the missing
- * regions over (R3). An edge that is part of a missing region is parked until that is hydrated, and
- * then done by a writer: dm-clone's form, hydrate and then write.
+ * regions over (R3). An edge that is part of a missing region has two forms. Where partial.h allows
+ * it is done in place, on the calling thread as well. Else it is parked until its region is
+ * hydrated, and then done by a writer: dm-clone's form, hydrate and then write.
  */
 #include "core/engine/change.h"
 
@@ -17,6 +18,7 @@
 #include "core/engine/inflight.h"
 #include "core/engine/mode.h"
 #include "core/engine/outage.h"
+#include "core/engine/partial.h"
 #include "core/engine/request.h"
 #include "core/engine/writers.h"
 
@@ -184,6 +186,16 @@ void change_do_parked_locked(struct image *img, struct parked *parked)
 	request_release_locked(img, req);
 }
 
+static int put_edge(struct image *img, const struct change *change, const struct range *edge)
+{
+	uint64_t length = edge->to - edge->from;
+
+	return change->op == CHANGE_WRITE
+	               ? store_write(&img->store, change->data + (edge->from - change->offset),
+	                             length, edge->from)
+	               : store_zero(&img->store, edge->from, length);
+}
+
 /* ---- the middle ---- */
 
 static int put(struct image *img, const struct change *change, const struct range *range)
@@ -303,6 +315,52 @@ static void do_change(struct image *img, struct image_request *req, const struct
 	image_unlock(img);
 }
 
+/* ---- edges in place ---- */
+
+/* 1: done; 0: not in this form. */
+static int do_in_place(struct image *img, const struct change *change, const struct range *edge)
+{
+	struct entry *entry = NULL;
+	int r;
+
+	image_lock(img);
+	r = partial_begin_locked(img, edge->from, edge->to, &entry);
+	image_unlock(img);
+	if (!entry)
+		return r;
+	r = put_edge(img, change, edge);
+	image_lock(img);
+	r = partial_end_locked(img, entry, edge->from, edge->to, r);
+	image_unlock(img);
+	return r < 0 ? r : 1;
+}
+
+/* Does what it can of @change's edges, which is what is left afterwards: perhaps nothing. */
+static int do_edges_in_place(struct image *img, struct change *change)
+{
+	struct range edges[2];
+	int head, tail;
+
+	find_edges(img, change, edges);
+	head = is_missing(img, &edges[0]) ? do_in_place(img, change, &edges[0]) : 0;
+	if (head < 0)
+		return head;
+	tail = is_missing(img, &edges[1]) ? do_in_place(img, change, &edges[1]) : 0;
+	if (tail < 0)
+		return tail;
+	if (tail)
+		change->length = edges[1].from - change->offset;
+	if (head) {
+		uint64_t n = edges[0].to - edges[0].from;
+
+		change->offset += n;
+		change->length -= n;
+		if (change->data)
+			change->data += n;
+	}
+	return 0;
+}
+
 static bool is_hydrated(const struct image *img, const struct change *change)
 {
 	uint64_t first = geometry_region_of(&img->geo, change->offset);
@@ -316,6 +374,7 @@ static struct image_request *submit(struct image *img, const struct change *chan
 {
 	struct image_request *req = request_new(img, REQUEST_CHANGE, 0, done, user);
 	const struct range all = {change->offset, change->offset + change->length};
+	struct change rest = *change;
 	int r;
 
 	assert(change->length && all.to <= img->geo.size);
@@ -324,12 +383,17 @@ static struct image_request *submit(struct image *img, const struct change *chan
 	r = refuse(img);
 	if (r == 0)
 		r = first_modify(img);
-	if (r < 0)
+	if (r < 0) {
 		request_answer(req, r);
-	else if (is_hydrated(img, change))
+	} else if (is_hydrated(img, change)) {
 		request_answer(req, do_middle(img, change, all));
-	else
-		do_change(img, req, change);
+	} else {
+		r = do_edges_in_place(img, &rest);
+		if (r < 0 || !rest.length)
+			request_answer(req, r);
+		else
+			do_change(img, req, &rest);
+	}
 	return req;
 }
 

@@ -49,6 +49,7 @@ struct piece {
 	struct entry *entry;    /* the one it is part of */
 	unsigned char *buf;     /* owned, from the budget; FILLING to WRITING */
 	uint32_t filled;
+	uint32_t nr_writes; /* in place, under way: it is not given to a writer meanwhile */
 	enum piece_state state;
 	enum budget_use use; /* what buf is charged to */
 };
@@ -62,13 +63,22 @@ struct entry {
 	uint32_t nr_pieces;
 	uint32_t nr_filled;   /* QUEUED, WRITING or STORED, while kept */
 	uint32_t nr_stored;   /* STORED, while kept */
-	uint32_t nr_in_hands; /* WRITING */
+	uint32_t nr_in_hands; /* WRITING, and writes in place that are under way */
 	uint32_t nr_waits;    /* in all pieces */
 	/* Pieces go to the destination. Otherwise bytes only answer readers, and the entry ends
 	 * without its bit. */
 	bool keep;
 	const void *owner; /* the whole-region change that has taken it over (R3); NULL: none */
 	bool background;   /* counted in inflight->nr_background */
+
+	/* partial.c; all unused while valid is NULL. */
+	uint64_t *valid; /* owned; the sectors that users wrote (valid_sectors.h) */
+	uint64_t partial_seq;
+	uint64_t partial_since_ns;
+	uint32_t nr_writes;       /* in place, under way */
+	struct list partial_link; /* in partial->entries */
+	struct list todo_link;    /* in partial->todo */
+
 	struct piece pieces[];
 };
 
@@ -77,7 +87,21 @@ struct inflight {
 	struct list entries;
 	uint64_t nr_entries;
 	uint64_t nr_background;
-	struct cf_cond owners; /* a taken entry ended, or has no piece in a writer's hands now */
+	struct cf_cond owners; /* a taken entry ended, a piece came back, a write in place ended */
+};
+
+/* ---- partial.c: regions that users have written in part ---- */
+
+struct partial {
+	struct list entries; /* entry.partial_link, by the time they became partial */
+	struct list todo;    /* entry.todo_link: nobody asks for what they miss */
+	struct list flushes; /* image_request.link: wait for entries, by arrival */
+	uint64_t bytes;      /* lengths of their regions */
+	uint64_t last_seq;
+	/* Regions that were partial when the image stopped. */
+	uint64_t nr_not_kept, nr_told;
+	struct written not_kept; /* which, with can_name; unused while there is none */
+	bool can_name;
 };
 
 /* ---- fetch.c: requests to the source ---- */
@@ -247,6 +271,7 @@ enum read_part_state {
 	PART_WAITING, /* in a piece's waits */
 	PART_LOCAL,   /* is to be read from the destination */
 	PART_READING, /* is being read from it */
+	PART_MIXED,   /* came from the source; its valid sectors are to be read over that */
 	PART_DONE,
 };
 
@@ -281,13 +306,15 @@ struct image_request {
 	void *user;
 
 	/* The rest is protected by img->lock. */
-	struct list link;         /* img->ended, committer->tickets, hydrator->pauses */
+	struct list link; /* img->ended, committer->tickets, hydrator->pauses, partial->flushes */
 	struct list waiting_link; /* img->waiting: it depends on the source */
 	uint64_t arrived_ns;
 	bool ended; /* its answer is decided */
 	int error;
 	unsigned int hands; /* who uses its buffers now */
 	unsigned int open;  /* parts that are not done */
+
+	uint64_t flush_seq; /* waits for regions that were partial so early; 0: for none */
 
 	uint64_t offset;
 	size_t length;
@@ -333,6 +360,7 @@ struct image {
 	struct cf_cond changed;    /* epoch got even, nr_finishing, fetches or hands got 0 */
 	struct budget budget;
 	struct inflight inflight;
+	struct partial partial;
 	struct fetches fetches;
 	struct pacing pacing;
 	struct outage outage;

@@ -13,6 +13,7 @@
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
+#include "core/engine/partial.h"
 
 void fetch_init(struct fetches *fetches)
 {
@@ -156,7 +157,8 @@ bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch)
 		uint64_t region = geometry_region_of(&img->geo, at);
 		const struct entry *entry = inflight_find_locked(img, region);
 
-		if (entry && !entry->owner && inflight_is_awaited(entry))
+		if (entry && !entry->owner &&
+		    (inflight_is_awaited(entry) || partial_is_awaited_locked(img, entry)))
 			return true;
 		at = geometry_region_end(&img->geo, region);
 	}

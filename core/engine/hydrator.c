@@ -11,6 +11,7 @@
 #include "core/engine/fetch.h"
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
+#include "core/engine/partial.h"
 #include "core/engine/request.h"
 
 #define TRY_SPACE_MS UINT64_C(5000)
@@ -47,7 +48,7 @@ static void check_pauses(struct image *img) CF_IMAGE_LOCKED
 	if (list_is_empty(&img->hydrator.pauses) || !background_is_idle_locked(img))
 		return;
 	for (struct list *link; (link = list_pop(&img->hydrator.pauses));)
-		committer_add_locked(img, list_entry(link, struct image_request, link));
+		partial_flush_locked(img, list_entry(link, struct image_request, link));
 }
 
 static uint64_t tick(struct image *img) CF_IMAGE_LOCKED
@@ -59,6 +60,7 @@ static uint64_t tick(struct image *img) CF_IMAGE_LOCKED
 		fetch_resume_stalled_locked(img);
 		next_ns = min_u64(next_ns, now_ns + HYDRATOR_STALL_NS);
 	}
+	next_ns = min_u64(next_ns, partial_fill_locked(img, now_ns));
 	next_ns = min_u64(next_ns, background_fill_locked(img, now_ns));
 	next_ns = min_u64(next_ns, fetch_dispatch_locked(img, now_ns));
 	/* Behind them: it watches what was sent just now, too. */
@@ -125,7 +127,8 @@ void hydrator_stop(struct image *img)
 
 void hydrator_fetch_over_locked(struct image *img)
 {
-	if (background_may_fill_locked(img) || !list_is_empty(&img->hydrator.pauses))
+	if (background_may_fill_locked(img) || partial_has_todo_locked(img) ||
+	    !list_is_empty(&img->hydrator.pauses))
 		hydrator_wake_locked(img);
 }
 
@@ -142,7 +145,8 @@ void hydrator_background_failed_locked(struct image *img, const struct fetch *fe
 	if (!hydrator->failures)
 		hydrator->failing_since_ns = fetch->submitted_ns;
 	/* What did not come is no reason for the rate limit to put off the next attempt. */
-	hydrator->tokens += (int64_t)(fetch->end - fetch->pos);
+	if (fetch->class == SOURCE_BACKGROUND)
+		hydrator->tokens += (int64_t)(fetch->end - fetch->pos);
 	hydrator->failed_until_ns = now_ns + backoff_ns(hydrator->failures);
 	hydrator->failures++;
 }

@@ -1,6 +1,7 @@
 /* The image as a whole: open, close, settings, and the requests that are not about bytes. */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "core/engine/committer.h"
@@ -12,6 +13,7 @@
 #include "core/engine/mode.h"
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
+#include "core/engine/partial.h"
 #include "core/engine/readahead.h"
 #include "core/engine/request.h"
 #include "core/engine/sharing.h"
@@ -63,6 +65,7 @@ static int init_parts(struct image *img, const struct image_params *params)
 	cf_cond_init(&img->changed);
 	list_init(&img->ended);
 	list_init(&img->waiting);
+	partial_init(&img->partial);
 	fetch_init(&img->fetches);
 	pacing_init(&img->pacing);
 	readahead_init(&img->readahead);
@@ -128,6 +131,7 @@ static void destroy(struct image *img)
 	writers_fini(&img->writers);
 	hydrator_fini(&img->hydrator);
 	inflight_fini(&img->inflight);
+	partial_fini(&img->partial);
 	budget_fini(&img->budget);
 	written_fini(&img->written);
 	cf_cond_fini(&img->changed);
@@ -208,6 +212,7 @@ void image_stop(struct image *img)
 	image_lock(img);
 	while (is_busy(img))
 		cf_cond_wait(&img->changed, &img->lock);
+	partial_tell_not_kept_locked(img);
 	image_unlock(img);
 }
 
@@ -220,6 +225,12 @@ int image_close(struct image *img, struct cf_error *err)
 	image_stop(img);
 	writers_stop(img);
 	r = committer_stop(img, err);
+	if (r == 0 && img->partial.nr_not_kept)
+		r = cf_error_set(err, -EIO,
+		                 "writes to part of %" PRIu64
+		                 " regions could not be kept: the source did "
+		                 "not bring the rest of them",
+		                 img->partial.nr_not_kept);
 	hydrator_stop(img);
 	destroy(img);
 	return r;
@@ -237,7 +248,7 @@ struct image_request *image_flush(struct image *img, image_done_fn *done, void *
 	if (img->stopping)
 		request_end_locked(img, req, -EIO);
 	else
-		committer_add_locked(img, req);
+		partial_flush_locked(img, req);
 	image_unlock(img);
 	return req;
 }

@@ -62,9 +62,11 @@ enum image_event_kind {
 	IMAGE_EVENT_OUTAGE_END,     /* value: milliseconds it lasted */
 	IMAGE_EVENT_SOURCE_CHANGED, /* text: what differs */
 	IMAGE_EVENT_SOURCE_BACK,
-	IMAGE_EVENT_MODE, /* value: enum image_mode; text: why */
-	IMAGE_EVENT_LOST, /* regions whose acknowledged writes may be gone; value: count, text:
-	                     ranges */
+	IMAGE_EVENT_MODE,     /* value: enum image_mode; text: why */
+	IMAGE_EVENT_LOST,     /* regions whose acknowledged writes may be gone; value: count, text:
+	                         ranges */
+	IMAGE_EVENT_NOT_KEPT, /* regions whose writes image_stop() gave up, as the source did not
+	                         bring the rest of them; value: count, text: ranges */
 	IMAGE_EVENT_PAUSED,
 	IMAGE_EVENT_RESUMED,
 	IMAGE_EVENT_MILESTONE, /* value: whole percent committed, 1 to 100, each once an open */
@@ -147,8 +149,11 @@ typedef void image_done_fn(void *user, int error, const void *data, size_t lengt
 struct image_request *image_read(struct image *img, uint64_t offset, size_t length,
                                  image_done_fn *done, void *user);
 
-/* @data is borrowed for the call only. Part of a missing region: parked until it is hydrated. The
- * caller waits (the one exception) while the buffer budget has no room for a copy. */
+/*
+ * @data is borrowed for the call only. Part of a missing region: written at once as far as
+ * partial.h allows, else parked until the region is hydrated. The caller waits (the one exception)
+ * while the buffer budget has no room for a copy.
+ */
 struct image_request *image_write(struct image *img, uint64_t offset, const void *data,
                                   size_t length, image_done_fn *done, void *user);
 
@@ -157,10 +162,14 @@ enum image_range_op { IMAGE_PUNCH, IMAGE_ZERO, IMAGE_ALLOCATE };
 struct image_request *image_range(struct image *img, enum image_range_op op, uint64_t offset,
                                   uint64_t length, image_done_fn *done, void *user);
 
-/* Answered by the first commit that starts after this call. */
+/*
+ * Answered by the first commit that starts after this call and after the regions that are partial
+ * now have become whole. That depends on the source: -EIO after timeout= without it, nothing is
+ * lost by that.
+ */
 struct image_request *image_flush(struct image *img, image_done_fn *done, void *user);
 
-/* Ends background requests nobody waits for, commits, answers when none is in flight. */
+/* Ends background requests nobody waits for, and is a flush when none is in flight. */
 struct image_request *image_pause(struct image *img, image_done_fn *done, void *user);
 /* Also looks at once whether a source that was away or changed is back. */
 void image_resume(struct image *img);
@@ -227,8 +236,9 @@ void image_stop_background(struct image *img);
  */
 void image_stop(struct image *img);
 
-/* Last commit, ends all threads, frees. 0, or -EIO: it failed, or mode fail was there before; @err
- * is the whole sentence. NULL is allowed. */
+/* Last commit, ends all threads, frees. 0, or -EIO: it failed, mode fail was there before, or
+ * writes to parts of regions could not be kept (image_flush() comes before it); @err is the whole
+ * sentence. NULL is allowed. */
 int image_close(struct image *img, struct cf_error *err);
 
 #endif

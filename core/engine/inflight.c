@@ -8,13 +8,15 @@
  *     a writer's hands is waited for; then it writes, sets the bit, and readers that wait are
  *     answered from the destination (takeover.c).
  * R4  The bit is set after the last pwrite of the region returned; the entry goes away after that.
- * R5  (For partial writes in place, which do not exist yet: valid sectors win over the reply.)
+ * R5  Valid sectors, which users wrote in place, come from the destination, only the others from
+ *     the reply; storing a piece and answering a reader look at them under the lock (partial.h).
  * R6  Two requests for the same bytes may run; they share the entry. What a piece takes are the
  *     bytes at its `filled` mark, whoever brings them; everything else is dropped. So a broken
  *     request goes on where it stopped and a second one hurts nobody.
  * R7  A run of zeros from the source is punched or written, never just left out (writers.c).
- * R8  An entry that ends without its bit goes away only after its last piece in a writer's hands
- *     has returned; the region is missing again, and who still waits is fetched for anew.
+ * R8  An entry that ends without its bit goes away only after its last piece in a writer's hands,
+ *     and its last write in place, has returned; the region is missing again, and who still waits
+ *     is fetched for anew. A partial one ends so only as P4 in partial.h says.
  *
  * An entry is kept (its pieces go to the destination), not kept (full disk, mode ro, given up:
  * bytes only answer readers), or taken (a change owns it). The bit is set in the same critical
@@ -31,7 +33,10 @@
 #include "core/engine/cover.h"
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
+#include "core/engine/mode.h"
+#include "core/engine/partial.h"
 #include "core/engine/request.h"
+#include "core/engine/valid_sectors.h"
 #include "core/engine/writers.h"
 
 #define NR_BUCKETS 8192u
@@ -80,6 +85,8 @@ struct entry *inflight_add_locked(struct image *img, uint64_t region, bool keep)
 	entry->nr_pieces = nr_pieces;
 	entry->keep = keep;
 	list_init(&entry->parked);
+	list_init(&entry->partial_link);
+	list_init(&entry->todo_link);
 	for (uint32_t i = 0; i < nr_pieces; i++) {
 		list_init(&entry->pieces[i].queue_link);
 		list_init(&entry->pieces[i].waits);
@@ -112,6 +119,7 @@ static void entry_free(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
 
 	assert(!entry->nr_in_hands && !entry->nr_waits && list_is_empty(&entry->parked));
 	inflight_drop_pieces_locked(img, entry);
+	partial_forget_locked(img, entry);
 	while (*at != entry)
 		at = &(*at)->next_in_bucket;
 	*at = entry->next_in_bucket;
@@ -170,6 +178,7 @@ void inflight_drop_pieces_locked(struct image *img, struct entry *entry)
 	}
 	entry->nr_filled = 0;
 	entry->nr_stored = 0;
+	cf_cond_broadcast(&img->inflight.owners);
 }
 
 /* ---- readers ---- */
@@ -189,6 +198,7 @@ static void part_take(struct image *img, struct read_part *part, uint64_t offset
 {
 	struct image_request *req = part->req;
 	uint64_t next = part->offset + part->got;
+	bool mixed;
 	uint64_t n;
 
 	if (next < offset || next >= offset + length)
@@ -202,10 +212,25 @@ static void part_take(struct image *img, struct read_part *part, uint64_t offset
 	part->got += (uint32_t)n;
 	if (part->got < part->length)
 		return;
-	if (part->piece)
-		inflight_detach_locked(img, part);
-	part->state = PART_DONE;
-	request_part_done_locked(img, req);
+	mixed = partial_touches(img, part->piece->entry, part->offset, part->offset + part->length);
+	inflight_detach_locked(img, part);
+	part->state = mixed ? PART_MIXED : PART_DONE;
+	if (mixed)
+		writers_add_local_locked(img, req);
+	else
+		request_part_done_locked(img, req);
+}
+
+bool inflight_has_locally_locked(const struct image *img, const struct entry *entry,
+                                 const struct read_part *part)
+{
+	uint64_t start = geometry_region_start(&img->geo, entry->region);
+	const struct piece *piece = &entry->pieces[(part->offset - start) / img->piece_size];
+
+	if (entry->owner || !entry->keep)
+		return false;
+	return piece->state == PIECE_STORED ||
+	       partial_covers(img, entry, part->offset, part->offset + part->length);
 }
 
 void inflight_attach_locked(struct image *img, struct entry *entry, struct read_part *part)
@@ -213,7 +238,7 @@ void inflight_attach_locked(struct image *img, struct entry *entry, struct read_
 	uint64_t start = geometry_region_start(&img->geo, entry->region);
 	struct piece *piece = &entry->pieces[(part->offset - start) / img->piece_size];
 
-	if (entry->keep && !entry->owner && piece->state == PIECE_STORED) {
+	if (inflight_has_locally_locked(img, entry, part)) {
 		part->state = PART_LOCAL;
 		return;
 	}
@@ -257,7 +282,8 @@ static bool piece_take(struct image *img, struct piece *piece, uint64_t offset,
 	if (piece->filled == inflight_piece_length(img, piece)) {
 		piece->state = PIECE_QUEUED;
 		piece->entry->nr_filled++;
-		writers_add_piece_locked(img, piece);
+		if (!piece->nr_writes)
+			writers_add_piece_locked(img, piece);
 	}
 	return true;
 }
@@ -318,6 +344,7 @@ bool inflight_region_needs_source_locked(struct image *img, uint64_t region)
 void inflight_stop_keeping_locked(struct image *img, struct entry *entry, int error)
 {
 	entry->keep = false;
+	partial_drop_locked(img, entry);
 	inflight_drop_pieces_locked(img, entry);
 	if (!error)
 		return;
@@ -372,6 +399,12 @@ void inflight_settle_locked(struct image *img, struct entry *entry, bool may_con
 		return;
 	if (entry->keep && entry->nr_filled == entry->nr_pieces)
 		return;
+	if (entry->valid && !img->stopping) {
+		if (awaited)
+			ask_for_rest(img, entry);
+		partial_todo_locked(img, entry);
+		return;
+	}
 	if (entry->keep && !awaited && !may_continue) {
 		if (fetch_touches_region_locked(img, entry->region))
 			return;
@@ -382,17 +415,22 @@ void inflight_settle_locked(struct image *img, struct entry *entry, bool may_con
 	ask_for_rest(img, entry);
 }
 
+/* Who waits for @piece finds his bytes in the destination. */
+static void send_to_destination(struct image *img, struct piece *piece) CF_IMAGE_LOCKED
+{
+	list_for_each_safe (link, &piece->waits) {
+		struct read_part *part = list_entry(link, struct read_part, link);
+
+		inflight_detach_locked(img, part);
+		part->state = PART_LOCAL;
+		writers_add_local_locked(img, part->req);
+	}
+}
+
 void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
 {
-	for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++) {
-		list_for_each_safe (link, &entry->pieces[i].waits) {
-			struct read_part *part = list_entry(link, struct read_part, link);
-
-			inflight_detach_locked(img, part);
-			part->state = PART_LOCAL;
-			writers_add_local_locked(img, part->req);
-		}
-	}
+	for (uint32_t i = 0; i < entry->nr_pieces && entry->nr_waits; i++)
+		send_to_destination(img, &entry->pieces[i]);
 	for (struct list *link; (link = list_pop(&entry->parked));)
 		writers_add_parked_locked(img, list_entry(link, struct parked, link));
 	entry_free(img, entry);
@@ -405,14 +443,50 @@ void inflight_remove_hydrated_locked(struct image *img, struct entry *entry)
 	committer_want_locked(img);
 }
 
+/* All of it is in the destination and nobody writes to it: R4. @entry is gone afterwards, but when
+ * the mode is not rw and readers are left. */
 static void entry_hydrated(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
 {
-	if (image_mode(img) == IMAGE_RW && metadata_set_region(img->metadata, entry->region) == 0) {
+	uint64_t region = entry->region;
+	bool set;
+
+	if (entry->valid)
+		set = mode_mark_written(img, region, 1, region, 1) == 0;
+	else
+		set = image_mode(img) == IMAGE_RW &&
+		      metadata_set_region(img->metadata, region) == 0;
+	if (set) {
 		inflight_remove_hydrated_locked(img, entry);
-		return;
+	} else if (entry->valid) {
+		mode_fail_locked(img, "a region that users wrote cannot be marked in the metadata");
+	} else {
+		inflight_stop_keeping_locked(img, entry, -EIO);
+		inflight_settle_locked(img, entry, false);
 	}
-	inflight_stop_keeping_locked(img, entry, -EIO);
-	inflight_settle_locked(img, entry, false);
+}
+
+/* True: it was, and is gone. */
+static bool end_if_hydrated(struct image *img, struct entry *entry) CF_IMAGE_LOCKED
+{
+	if (!entry->keep || entry->owner || entry->nr_in_hands ||
+	    entry->nr_stored < entry->nr_pieces)
+		return false;
+	entry_hydrated(img, entry);
+	return true;
+}
+
+/* The destination refused it. Of an entry that nobody wrote to, nothing is kept any more. */
+static void piece_refused(struct image *img, struct entry *entry, int error) CF_IMAGE_LOCKED
+{
+	if (!entry->valid) {
+		inflight_stop_keeping_locked(img, entry, error);
+	} else {
+		entry->nr_filled--;
+		partial_refused_locked(img, entry, error);
+		list_for_each_safe (link, &entry->parked)
+			request_end_locked(img, list_entry(link, struct parked, link)->req, error);
+	}
+	hydrator_no_space_locked(img, error);
 }
 
 void inflight_piece_returned_locked(struct image *img, struct piece *piece, int error)
@@ -421,25 +495,101 @@ void inflight_piece_returned_locked(struct image *img, struct piece *piece, int 
 
 	assert(entry->nr_in_hands && piece->state == PIECE_WRITING);
 	entry->nr_in_hands--;
+	cf_cond_broadcast(&img->inflight.owners);
 	if (!error && entry->keep && !entry->owner) {
 		piece->state = PIECE_STORED;
 		release_buf(img, piece);
-		if (++entry->nr_stored == entry->nr_pieces)
-			entry_hydrated(img, entry);
+		entry->nr_stored++;
+		end_if_hydrated(img, entry);
 		return;
 	}
 	piece->state = PIECE_EMPTY;
 	piece->filled = 0;
 	release_buf(img, piece);
-	if (entry->owner) {
-		cf_cond_broadcast(&img->inflight.owners);
+	if (entry->owner)
+		return;
+	if (error && entry->keep)
+		piece_refused(img, entry, error);
+	inflight_settle_locked(img, entry, false);
+}
+
+/* ---- writes in place ---- */
+
+static uint32_t piece_of(const struct image *img, const struct entry *entry, uint64_t offset)
+{
+	return (uint32_t)((offset - geometry_region_start(&img->geo, entry->region)) /
+	                  img->piece_size);
+}
+
+bool inflight_is_being_stored_locked(const struct image *img, const struct entry *entry,
+                                     uint64_t from, uint64_t to)
+{
+	for (uint32_t i = piece_of(img, entry, from); i <= piece_of(img, entry, to - 1); i++) {
+		enum piece_state state = entry->pieces[i].state;
+
+		if (state == PIECE_QUEUED || state == PIECE_WRITING)
+			return true;
+	}
+	return false;
+}
+
+void inflight_write_begins_locked(struct image *img, struct entry *entry, uint64_t from,
+                                  uint64_t to)
+{
+	for (uint32_t i = piece_of(img, entry, from); i <= piece_of(img, entry, to - 1); i++)
+		entry->pieces[i].nr_writes++;
+	entry->nr_writes++;
+	entry->nr_in_hands++;
+}
+
+/* No write in place is under way: users may have made it whole, or it waited for them only. */
+static void piece_look(struct image *img, struct piece *piece) CF_IMAGE_LOCKED
+{
+	struct entry *entry = piece->entry;
+	uint64_t offset = inflight_piece_offset(img, piece);
+	bool whole = partial_covers(img, entry, offset, offset + inflight_piece_length(img, piece));
+
+	if (piece->nr_writes || piece->state > PIECE_QUEUED)
+		return;
+	if (!whole) {
+		if (piece->state == PIECE_QUEUED)
+			writers_add_piece_locked(img, piece);
 		return;
 	}
-	if (error && entry->keep) {
-		inflight_stop_keeping_locked(img, entry, error);
-		hydrator_no_space_locked(img, error);
+	if (piece->state != PIECE_QUEUED)
+		entry->nr_filled++;
+	piece->state = PIECE_STORED;
+	entry->nr_stored++;
+	release_buf(img, piece);
+	send_to_destination(img, piece);
+}
+
+void inflight_write_ended_locked(struct image *img, struct entry *entry, uint64_t from, uint64_t to)
+{
+	uint64_t start = geometry_region_start(&img->geo, entry->region);
+	uint64_t end = geometry_region_end(&img->geo, entry->region);
+
+	for (uint32_t i = piece_of(img, entry, from); i <= piece_of(img, entry, to - 1); i++) {
+		entry->pieces[i].nr_writes--;
+		if (entry->keep && !entry->owner)
+			piece_look(img, &entry->pieces[i]);
 	}
-	inflight_settle_locked(img, entry, false);
+	entry->nr_writes--;
+	entry->nr_in_hands--;
+	cf_cond_broadcast(&img->inflight.owners);
+	if (end_if_hydrated(img, entry))
+		fetch_cancel_useless_locked(img, start, end);
+	else
+		inflight_settle_locked(img, entry, false);
+}
+
+void inflight_given_back_locked(struct image *img, struct entry *entry)
+{
+	/* What users have made whole is so still: it was dropped with the rest. */
+	for (uint32_t i = 0; i < entry->nr_pieces && entry->valid; i++)
+		piece_look(img, &entry->pieces[i]);
+	if (!end_if_hydrated(img, entry))
+		inflight_settle_locked(img, entry, false);
 }
 
 /* ---- ranges ---- */

@@ -30,6 +30,9 @@ void inflight_set_background_locked(struct image *img, struct entry *entry,
  */
 void inflight_attach_locked(struct image *img, struct entry *entry,
                             struct read_part *part) CF_IMAGE_LOCKED;
+/* Are all bytes of @part in the destination already, though the region is missing? */
+bool inflight_has_locally_locked(const struct image *img, const struct entry *entry,
+                                 const struct read_part *part) CF_IMAGE_LOCKED;
 void inflight_detach_locked(struct image *img, struct read_part *part) CF_IMAGE_LOCKED;
 
 /*
@@ -67,6 +70,18 @@ void inflight_stop_keeping_locked(struct image *img, struct entry *entry,
 void inflight_piece_returned_locked(struct image *img, struct piece *piece,
                                     int error) CF_IMAGE_LOCKED;
 
+/*
+ * For partial.c: a write in place of [from, to), within @entry's region. It must not begin while a
+ * piece of its is being stored (is on its way to a writer, or in his hands). When it has ended,
+ * what is whole by now is stored or done, and the entry is settled: it may be gone afterwards.
+ */
+bool inflight_is_being_stored_locked(const struct image *img, const struct entry *entry,
+                                     uint64_t from, uint64_t to) CF_IMAGE_LOCKED;
+void inflight_write_begins_locked(struct image *img, struct entry *entry, uint64_t from,
+                                  uint64_t to) CF_IMAGE_LOCKED;
+void inflight_write_ended_locked(struct image *img, struct entry *entry, uint64_t from,
+                                 uint64_t to) CF_IMAGE_LOCKED;
+
 /* Where @piece lies in the image. */
 uint64_t inflight_piece_offset(const struct image *img, const struct piece *piece);
 uint32_t inflight_piece_length(const struct image *img, const struct piece *piece);
@@ -101,6 +116,8 @@ void takeover_end_locked(struct image *img, uint64_t first, uint64_t nr, const v
 
 /* For takeover.c: an entry ends. Readers are sent to the destination, parked writes to a writer. */
 void inflight_remove_hydrated_locked(struct image *img, struct entry *entry) CF_IMAGE_LOCKED;
+/* For takeover.c: a takeover of @entry failed, it is nobody's again. It may be gone afterwards. */
+void inflight_given_back_locked(struct image *img, struct entry *entry) CF_IMAGE_LOCKED;
 /* For takeover.c: drops what no writer has in hand. */
 void inflight_drop_pieces_locked(struct image *img, struct entry *entry) CF_IMAGE_LOCKED;
 

@@ -3,7 +3,9 @@
  * which the mode becomes ro: both `written` sets stop changing under metadata's bitmap lock, which
  * whoever marks a write holds too. So nobody sees ro without the lost set being complete, and no
  * write is acknowledged that neither is in it nor committed. If only the metadata failed, regions
- * that turn out to be committed leave the set again: the destination has their data.
+ * that turn out to be committed leave the set again: the destination has their data. Partial
+ * regions have acknowledged writes without a mark, until they get their bits: they join the set
+ * then, too.
  *
  * Then bits are cleared by the reload. Readers go without locks: epoch is odd from before ro until
  * the bits are right again, and differs afterwards; who read the destination in between looks
@@ -20,6 +22,7 @@
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
+#include "core/engine/partial.h"
 #include "core/engine/request.h"
 
 #define RANGES_MAX 512
@@ -61,6 +64,7 @@ static void become_read_only_locked(struct image *img, const char *what,
 	               (int)sizeof(img->mode_why) / 2, err->text);
 	atomic_fetch_add(&img->epoch, 1);
 	metadata_bitmap_lock(img->metadata);
+	partial_mark_lost_locked(img);
 	set_mode(img, IMAGE_RO);
 	metadata_bitmap_unlock(img->metadata);
 	list_for_each_safe (link, &img->inflight.entries) {

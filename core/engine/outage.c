@@ -7,6 +7,7 @@
 #include "core/engine/events.h"
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
+#include "core/engine/partial.h"
 #include "core/engine/request.h"
 #include "core/engine/writers.h"
 
@@ -212,12 +213,18 @@ static struct image_request *oldest_waiting(struct image *img) CF_IMAGE_LOCKED
 	return NULL;
 }
 
+/* Would something that nobody waits for run if only the source were there? */
+static bool is_wanted(struct image *img) CF_IMAGE_LOCKED
+{
+	return hydrator_wants_source_locked(img) || partial_wants_source_locked(img);
+}
+
 /* From when on background asks in vain; NEVER_NS: it does not. */
 static uint64_t background_in_vain_since(struct image *img) CF_IMAGE_LOCKED
 {
 	struct hydrator *hydrator = &img->hydrator;
 
-	if (!hydrator_wants_source_locked(img)) {
+	if (!is_wanted(img)) {
 		hydrator->failures = 0;
 		return NEVER_NS;
 	}
@@ -273,8 +280,7 @@ static uint64_t check_deadlines(struct image *img, uint64_t now_ns) CF_IMAGE_LOC
 static uint64_t check_probe(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	bool wanted = img->outage.state == SOURCE_STATE_CHANGED ||
-	              (img->outage.state == SOURCE_STATE_UNREACHABLE &&
-	               hydrator_wants_source_locked(img));
+	              (img->outage.state == SOURCE_STATE_UNREACHABLE && is_wanted(img));
 
 	/* What is queued while the image stops is never sent: image_stop() would wait for it. */
 	if (!wanted || img->outage.probing || !img->source || img->stopping)

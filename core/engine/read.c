@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "core/engine/cover.h"
 #include "core/engine/fetch.h"
@@ -14,8 +15,10 @@
 #include "core/engine/inflight.h"
 #include "core/engine/mode.h"
 #include "core/engine/outage.h"
+#include "core/engine/partial.h"
 #include "core/engine/readahead.h"
 #include "core/engine/request.h"
+#include "core/engine/valid_sectors.h"
 #include "core/engine/writers.h"
 
 static uint64_t nr_regions_of(const struct image *img, uint64_t offset, uint64_t length)
@@ -75,7 +78,8 @@ static int admit(struct image *img, const struct entry *entry, const struct read
 		start = geometry_region_start(&img->geo, entry->region);
 		need = inflight_need_locked(img, entry,
 		                            (uint32_t)((part->offset - start) / img->piece_size));
-		if (entry->owner || (entry->keep && need >= part->offset + part->length))
+		if (entry->owner || (entry->keep && need >= part->offset + part->length) ||
+		    inflight_has_locally_locked(img, entry, part))
 			return 0;
 		if (img->outage.state != SOURCE_STATE_CHANGED && fetch_find_locked(img, need))
 			return 0;
@@ -181,7 +185,6 @@ static uint32_t next_local(struct image_request *req, uint32_t *ret_first, uint6
 static bool is_valid(struct image *img, const struct read_part *part) CF_IMAGE_LOCKED
 {
 	uint64_t region = geometry_region_of(&img->geo, part->offset);
-	uint64_t start = geometry_region_start(&img->geo, region);
 	const struct entry *entry;
 
 	if (mode_is_lost(img, region, 1))
@@ -189,8 +192,7 @@ static bool is_valid(struct image *img, const struct read_part *part) CF_IMAGE_L
 	if (metadata_is_region_hydrated(img->metadata, region))
 		return true;
 	entry = inflight_find_locked(img, region);
-	return entry && entry->keep && !entry->owner &&
-	       entry->pieces[(part->offset - start) / img->piece_size].state == PIECE_STORED;
+	return entry && inflight_has_locally_locked(img, entry, part);
 }
 
 static void local_read(struct image *img, struct image_request *req, uint32_t first, uint32_t nr,
@@ -209,6 +211,104 @@ static void local_read(struct image *img, struct image_request *req, uint32_t fi
 	}
 }
 
+/* ---- mixed parts: P5 in partial.h ---- */
+
+/* The valid sectors of one piece, as they were when the lock was let go. */
+struct overlay {
+	uint64_t words[PIECE_SIZE_MAX / VALID_SECTOR_SIZE / 64];
+	uint32_t first, end; /* the sectors that a part touches */
+	uint64_t start;      /* where the piece begins */
+};
+
+static struct read_part *next_mixed(struct image_request *req)
+{
+	for (uint32_t i = 0; i < req->nr_parts; i++) {
+		if (req->parts[i].state == PART_MIXED)
+			return &req->parts[i];
+	}
+	return NULL;
+}
+
+/* False: its region is not partial any more. */
+static bool note_overlay(struct image *img, const struct read_part *part,
+                         struct overlay *overlay) CF_IMAGE_LOCKED
+{
+	uint64_t region = geometry_region_of(&img->geo, part->offset);
+	const struct entry *entry = inflight_find_locked(img, region);
+	uint64_t in_region = part->offset - geometry_region_start(&img->geo, region);
+	uint32_t index = (uint32_t)(in_region / img->piece_size);
+	uint64_t in_piece = in_region - (uint64_t)index * img->piece_size;
+
+	if (!entry || !entry->valid || metadata_is_region_hydrated(img->metadata, region))
+		return false;
+	overlay->start = part->offset - in_piece;
+	overlay->first = (uint32_t)(in_piece / VALID_SECTOR_SIZE);
+	overlay->end = (uint32_t)((in_piece + part->length - 1) / VALID_SECTOR_SIZE + 1);
+	memcpy(overlay->words, partial_piece_words(img, entry, index),
+	       valid_sectors_nr_words(overlay->end) * sizeof(overlay->words[0]));
+	return true;
+}
+
+/* Reads the valid sectors of @part over what came from the source. */
+static int read_overlay(struct image *img, const struct read_part *part,
+                        const struct overlay *overlay)
+{
+	uint64_t part_end = part->offset + part->length;
+	uint32_t next;
+	int r = 0;
+
+	for (uint32_t sector = overlay->first; sector < overlay->end && r == 0; sector = next) {
+		uint64_t from = overlay->start + (uint64_t)sector * VALID_SECTOR_SIZE;
+		uint64_t to;
+		bool valid;
+
+		next = valid_sectors_run(overlay->words, sector, overlay->end, &valid);
+		from = max_u64(from, part->offset);
+		to = min_u64(overlay->start + (uint64_t)next * VALID_SECTOR_SIZE, part_end);
+		if (valid)
+			r = store_read(&img->store, part->req->buf + (from - part->req->offset),
+			               to - from, from);
+	}
+	return r;
+}
+
+static void do_mixed(struct image *img, struct image_request *req,
+                     struct read_part *part) CF_IMAGE_LOCKED
+{
+	uint64_t region = geometry_region_of(&img->geo, part->offset);
+	unsigned int epoch = atomic_load(&img->epoch);
+	const struct entry *entry;
+	struct overlay overlay;
+	bool valid;
+	int r;
+
+	part->state = PART_WAITING;
+	part->got = 0;
+	if (!note_overlay(img, part, &overlay)) {
+		place_parts(img, req);
+		return;
+	}
+	part->state = PART_READING;
+	image_unlock(img);
+	r = read_overlay(img, part, &overlay);
+	if (r < 0)
+		r = destination_failed(img, r);
+	image_lock(img);
+	mode_wait_reload_locked(img);
+	if (r < 0)
+		request_end_locked(img, req, r);
+	if (req->ended)
+		return;
+	entry = inflight_find_locked(img, region);
+	valid = epoch == atomic_load(&img->epoch) && !mode_is_lost(img, region, 1) &&
+	        ((entry && entry->valid) || metadata_is_region_hydrated(img->metadata, region));
+	part->state = valid ? PART_DONE : PART_WAITING;
+	if (valid)
+		request_part_done_locked(img, req);
+	else
+		place_parts(img, req);
+}
+
 void read_local_parts_locked(struct image *img, struct image_request *req)
 {
 	for (;;) {
@@ -216,9 +316,14 @@ void read_local_parts_locked(struct image *img, struct image_request *req)
 		uint64_t length;
 		uint32_t first;
 		uint32_t nr = req->ended ? 0 : next_local(req, &first, &length);
+		struct read_part *mixed = nr || req->ended ? NULL : next_mixed(req);
 		unsigned char *to;
 		int r;
 
+		if (mixed) {
+			do_mixed(img, req, mixed);
+			continue;
+		}
 		if (!nr)
 			break;
 		r = request_reply_locked(img, req);

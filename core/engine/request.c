@@ -14,6 +14,7 @@
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
+#include "core/engine/partial.h"
 
 static void release_buffers_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED
 {
@@ -196,6 +197,8 @@ bool request_needs_source_locked(struct image *img, const struct image_request *
 		if (part->state == PART_WAITING && part->piece && !part->piece->entry->owner)
 			return true;
 	}
+	if (req->flush_seq)
+		return partial_flush_needs_source_locked(img, req->flush_seq);
 	for (int i = 0; i < 2; i++) {
 		if (req->parked[i].state == PARKED_WAITING &&
 		    inflight_region_needs_source_locked(
@@ -211,6 +214,6 @@ void request_fail_waiting_locked(struct image *img, int error)
 		struct image_request *req = list_entry(link, struct image_request, waiting_link);
 
 		if (request_needs_source_locked(img, req))
-			request_end_locked(img, req, error);
+			request_end_locked(img, req, req->flush_seq ? -EIO : error);
 	}
 }

@@ -4,7 +4,7 @@
  *   early, but with bytes        goes on at its position at once
  *   without                      goes on after a backoff while somebody waits for it, and when none
  *                                brings a byte, in its turn (outage.h); else it is given up
- *                                (background asks again by itself)
+ *                                (background and partial regions ask again by themselves)
  *   while misses fail at once    fails those who wait for it: it was the probe
  *   with another source          is confirmed on a connection of its own, then the source counts as
  *                                changed (outage.c)
@@ -19,6 +19,7 @@
 #include "core/engine/inflight.h"
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
+#include "core/engine/partial.h"
 
 #define RETRY_AFTER_MAX_MS UINT64_C(60000)
 
@@ -40,7 +41,7 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 	if (outage_is_failing_locked(img, now_ns))
 		inflight_fail_locked(img, fetch->start, fetch->end, -EIO);
 	if (!fetch_is_awaited_locked(img, fetch)) {
-		if (fetch->class == SOURCE_BACKGROUND)
+		if (fetch->class == SOURCE_BACKGROUND || partial_is_filled_by_locked(img, fetch))
 			hydrator_background_failed_locked(img, fetch, now_ns);
 		fetch_finish_locked(img, fetch, false);
 		return;
@@ -84,7 +85,7 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 	} else if (whole) {
 		if (fetch->is_probe)
 			outage_probe_answered_locked(img, now_ns);
-		else if (fetch->class == SOURCE_BACKGROUND)
+		else if (fetch->class != SOURCE_FOREGROUND)
 			img->hydrator.failures = 0;
 		fetch_finish_locked(img, fetch, true);
 	} else if (progressed || outcome->result == SOURCE_CANCELLED) {

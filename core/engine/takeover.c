@@ -56,7 +56,7 @@ static void give_back(struct image *img, struct entry *entry, int error) CF_IMAG
 	entry->keep = true;
 	if (image_mode(img) != IMAGE_RW || img->stopping)
 		inflight_stop_keeping_locked(img, entry, error);
-	inflight_settle_locked(img, entry, false);
+	inflight_given_back_locked(img, entry);
 }
 
 void takeover_end_locked(struct image *img, uint64_t first, uint64_t nr, const void *owner,

@@ -1,6 +1,7 @@
 /*
  * Pieces that lie next to each other in the image are written together. R7: pieces of zeros are
  * punched (or zeroed), never left out: their range may hold bytes of an earlier run that crashed.
+ * What users have written of a piece in the meantime is left out (P1 in partial.h).
  *
  * Filesystems let one thread at a time write to a file: a second one would only spin for the
  * inode's lock. So one thread stores pieces; all of them where the destination is a device.
@@ -15,9 +16,11 @@
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
+#include "core/engine/partial.h"
 #include "core/engine/read.h"
 #include "core/engine/request.h"
 #include "core/engine/sharing.h"
+#include "core/engine/valid_sectors.h"
 
 #define RUN_PIECES 64
 #define RUN_BYTES  (UINT64_C(1) << 20)
@@ -27,6 +30,9 @@ struct run {
 	struct piece *pieces[RUN_PIECES];
 	uint32_t lengths[RUN_PIECES];
 	int errors[RUN_PIECES];
+	/* A single piece that users wrote some of: its valid sectors are left out (P1). */
+	bool partial;
+	uint64_t valid[PIECE_SIZE_MAX / VALID_SECTOR_SIZE / 64];
 	bool took_data; /* the destination took bytes that are not zeros */
 	unsigned int nr;
 	uint64_t offset;
@@ -103,6 +109,34 @@ bool writers_are_idle_locked(const struct image *img)
 
 /* ---- pieces ---- */
 
+static bool has_valid(const struct image *img, const struct piece *piece)
+{
+	uint64_t offset = inflight_piece_offset(img, piece);
+
+	return partial_touches(img, piece->entry, offset,
+	                       offset + inflight_piece_length(img, piece));
+}
+
+/* They do not change while the piece is in hands. */
+static void note_valid(const struct image *img, struct run *run, const struct piece *piece)
+{
+	uint32_t index = (uint32_t)(piece - piece->entry->pieces);
+	uint32_t nr_sectors = (inflight_piece_length(img, piece) - 1) / VALID_SECTOR_SIZE + 1;
+
+	run->partial = true;
+	memcpy(run->valid, partial_piece_words(img, piece->entry, index),
+	       valid_sectors_nr_words(nr_sectors) * sizeof(run->valid[0]));
+}
+
+static bool may_join(const struct image *img, const struct run *run, const struct piece *piece,
+                     uint64_t bytes)
+{
+	if (!piece || piece->state != PIECE_QUEUED || piece->nr_writes)
+		return false;
+	return !run->nr || (!run->partial && run->nr < RUN_PIECES && bytes < RUN_BYTES &&
+	                    !has_valid(img, piece));
+}
+
 static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
 {
 	struct piece *piece = list_entry(list_pop(&img->writers.pieces), struct piece, queue_link);
@@ -110,8 +144,12 @@ static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
 
 	run->nr = 0;
 	run->took_data = false;
+	run->partial = false;
 	run->offset = inflight_piece_offset(img, piece);
-	while (piece && piece->state == PIECE_QUEUED && run->nr < RUN_PIECES && bytes < RUN_BYTES) {
+	if (has_valid(img, piece))
+		note_valid(img, run, piece);
+	assert(piece->state == PIECE_QUEUED && !piece->nr_writes);
+	while (may_join(img, run, piece, bytes)) {
 		list_remove(&piece->queue_link);
 		piece->state = PIECE_WRITING;
 		piece->entry->nr_in_hands++;
@@ -175,6 +213,33 @@ static void store_run(struct image *img, struct run *run)
 	}
 }
 
+/* The sectors between the valid ones of a single piece. */
+static void store_around(struct image *img, struct run *run)
+{
+	const unsigned char *buf = run->pieces[0]->buf;
+	uint32_t length = run->lengths[0];
+	uint32_t nr_sectors = (length - 1) / VALID_SECTOR_SIZE + 1;
+	uint32_t next;
+	int r = 0;
+
+	for (uint32_t sector = 0; sector < nr_sectors && r == 0; sector = next) {
+		size_t from = (size_t)sector * VALID_SECTOR_SIZE;
+		size_t n;
+		bool valid;
+		bool zero;
+
+		next = valid_sectors_run(run->valid, sector, nr_sectors, &valid);
+		if (valid)
+			continue;
+		n = (size_t)min_u64((uint64_t)next * VALID_SECTOR_SIZE, length) - from;
+		zero = is_zero(buf + from, n);
+		r = zero ? store_punch(&img->store, run->offset + from, n)
+		         : store_write(&img->store, buf + from, n, run->offset + from);
+		run->took_data |= r == 0 && !zero;
+	}
+	run->errors[0] = r;
+}
+
 static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 {
 	struct run run;
@@ -183,7 +248,10 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 	img->writers.nr_storing++;
 	call_to_store(img);
 	image_unlock(img);
-	store_run(img, &run);
+	if (run.partial)
+		store_around(img, &run);
+	else
+		store_run(img, &run);
 	image_lock(img);
 	img->writers.nr_storing--;
 	img->writers.returned_ns = clock_monotonic_ns();

@@ -116,7 +116,8 @@ static struct changes changes_in(const struct world *world, const struct user_ra
 
 static bool tolerates_in_rw(int kind, int error)
 {
-	if (kind == CALL_CHANGE && (now->destination & CHANGES))
+	/* A flush, too: it may need the rest of a region that was written in part. */
+	if (kind != CALL_READ && (now->destination & CHANGES))
 		return error == now->code;
 	return kind == CALL_READ && (now->destination & DISK_READ) && error == -EIO;
 }

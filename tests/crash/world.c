@@ -365,8 +365,12 @@ static void close_all(struct world *world, struct opened *opened)
 {
 	uint64_t begun = disks_tick(&world->disks);
 	struct cf_error err = {0};
-	int r = image_close(opened->img, &err);
+	int r;
 
+	/* As the daemon does: what is partial becomes whole before the end. */
+	if (opened->img && !world->disks.killed)
+		(void)users_flush(world, opened->img);
+	r = image_close(opened->img, &err);
 	if (!world->disks.killed && opened->img) {
 		if (r < 0 && !(world->tolerates_open && world->tolerates_open(world)))
 			world_finding(world, "the image does not close: %s", err.text);

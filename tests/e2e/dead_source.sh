@@ -42,7 +42,7 @@ read_at() {
 }
 # write_at OFFSET: in the background; sets WRITER.
 write_at() {
-	dd if=/dev/zero of="$FILE" bs=512 count=1 seek="$1" oflag=seek_bytes conv=notrunc status=none \
+	dd if=/dev/zero of="$FILE" bs=500 count=1 seek="$1" oflag=seek_bytes conv=notrunc status=none \
 		2>"$T/logs/$1" &
 	WRITER=$!
 }

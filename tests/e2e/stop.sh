@@ -97,7 +97,7 @@ server_control '{"paused": true}' >/dev/null
 server_mark
 dd if="$FILE" bs=4096 count=1 skip=1M iflag=skip_bytes,direct status=none of=/dev/null 2>"$T/logs/read" &
 reader=$!
-dd if=/dev/zero of="$FILE" bs=512 count=1 seek=3M oflag=seek_bytes conv=notrunc status=none 2>"$T/logs/write" &
+dd if=/dev/zero of="$FILE" bs=500 count=1 seek=3M oflag=seek_bytes conv=notrunc status=none 2>"$T/logs/write" &
 writer=$!
 wait_for 60 server_has_seen 2
 kill -TERM "$PID"
@@ -116,7 +116,7 @@ say "set on_source_error=eio lets go of who waits"
 begin on_source_error=wait,timeout=200ms
 server_control '{"paused": true}' >/dev/null
 server_mark
-dd if=/dev/zero of="$FILE" bs=512 count=1 seek=6M oflag=seek_bytes conv=notrunc status=none 2>"$T/logs/write" &
+dd if=/dev/zero of="$FILE" bs=500 count=1 seek=6M oflag=seek_bytes conv=notrunc status=none 2>"$T/logs/write" &
 writer=$!
 wait_for 60 server_has_seen 1
 "$CLONECTL" set "$T/mnt" on_source_error=eio

@@ -4,7 +4,7 @@ read    buffered
 mmap    a page fault
 direct  O_DIRECT
 aio     io_submit() and io_getevents() with O_DIRECT
-write   a part of a region
+write   a part of a sector, which is not written before the source has brought the rest
 wdirect the same with O_DIRECT
 waio    the same with io_submit() and io_getevents()
 wmmap   a byte, through a shared mapping
@@ -72,12 +72,12 @@ def read_aio():
 
 
 def write_aio():
-    aio(1, os.O_WRONLY, 512)
+    aio(1, os.O_WRONLY, 500)
 
 
 def write_direct():
     data = mmap.mmap(-1, 4096)
-    os.pwritev(os.open(path, os.O_WRONLY | os.O_DIRECT), [memoryview(data)[:512]], offset)
+    os.pwritev(os.open(path, os.O_WRONLY | os.O_DIRECT), [memoryview(data)[:500]], offset)
 
 
 def write_mmap():
@@ -88,7 +88,7 @@ def write_mmap():
 def write():
     """One call of pwrite(), which Python does not repeat after EINTR."""
     fd = os.open(path, os.O_WRONLY)
-    if libc.pwrite(fd, b'x' * 512, ctypes.c_size_t(512), ctypes.c_int64(offset)) == 512:
+    if libc.pwrite(fd, b'x' * 500, ctypes.c_size_t(500), ctypes.c_int64(offset)) == 500:
         return
     error = ctypes.get_errno()
     print(f'{how}: {os.strerror(error)}', file=sys.stderr)

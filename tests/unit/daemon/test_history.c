@@ -75,6 +75,7 @@ static void each_event_of_the_image_becomes_its_row(void **state)
 	        {{IMAGE_EVENT_SOURCE_CHANGED, 0, "etag"}, "source_changed...[0]=etag;"},
 	        {{IMAGE_EVENT_MODE, IMAGE_RO, "EIO"}, "mode[1]=ro: EIO;"},
 	        {{IMAGE_EVENT_LOST, 3, "1-3"}, "lost[3]=1-3;"},
+	        {{IMAGE_EVENT_NOT_KEPT, 2, "4, 9"}, "lost[2]=4, 9;"},
 	        {{IMAGE_EVENT_PAUSED, 0, ""}, "pause[0]=;"},
 	        {{IMAGE_EVENT_RESUMED, 0, ""}, "resume[0]=;"},
 	        {{IMAGE_EVENT_MILESTONE, 99, ""}, "milestone[99]=;"},

@@ -180,6 +180,15 @@ int fixture_close(struct fixture *fx)
 	return r;
 }
 
+void set_timeout(struct fixture *fx, uint64_t timeout_ms)
+{
+	struct image_settings settings;
+
+	image_get_settings(fx->img, &settings);
+	settings.timeout_ms = timeout_ms;
+	image_configure(fx->img, &settings);
+}
+
 struct fixture *fixture_opened(uint64_t size, uint64_t region_size)
 {
 	struct fixture *fx = fixture_new(size, region_size);

@@ -65,6 +65,8 @@ int fixture_close(struct fixture *fx);
 /* fixture_new() and fixture_open(). */
 struct fixture *fixture_opened(uint64_t size, uint64_t region_size);
 void fixture_free(struct fixture *fx);
+/* timeout= of an open image. */
+void set_timeout(struct fixture *fx, uint64_t timeout_ms);
 
 /* One answer that is waited for. Give it back with answer_free(). */
 struct answer {

@@ -12,15 +12,6 @@ static struct fixture *hydrating(uint64_t timeout_ms)
 	return fx;
 }
 
-static void set_timeout(struct fixture *fx, uint64_t timeout_ms)
-{
-	struct image_settings settings;
-
-	image_get_settings(fx->img, &settings);
-	settings.timeout_ms = timeout_ms;
-	image_configure(fx->img, &settings);
-}
-
 /* Attempts have failed before the deadline is so short that a slow machine could miss it. */
 static void open_broken(struct fixture *fx)
 {

@@ -317,6 +317,7 @@ static void stress_one(uint64_t size, uint64_t region_size)
 	for (uint64_t round = 0; round < 2; round++) {
 		fixture_open(fx);
 		run_round(&stress, round);
+		assert_int_equal(do_flush(fx), 0);
 		assert_int_equal(fixture_close(fx), 0);
 	}
 	fx->params.settings.hydration_threshold = 64;
