@@ -345,28 +345,12 @@ static void op_close(struct source *source)
 	free(ms);
 }
 
-static const struct source_ops ops = {
-        .name = "memory",
-        .probe = op_probe,
-        .pin = op_pin,
-        .submit = op_submit,
-        .cancel = op_cancel,
-        .resume = op_resume,
-        .configure = op_configure,
-        .close = op_close,
-};
+#define OPS_OF_ALL                                                               \
+	.name = "memory", .probe = op_probe, .pin = op_pin, .submit = op_submit, \
+	.cancel = op_cancel, .resume = op_resume, .configure = op_configure, .close = op_close
 
-static const struct source_ops sharing_ops = {
-        .name = "memory",
-        .probe = op_probe,
-        .pin = op_pin,
-        .submit = op_submit,
-        .cancel = op_cancel,
-        .resume = op_resume,
-        .configure = op_configure,
-        .share = op_share,
-        .close = op_close,
-};
+static const struct source_ops ops = {OPS_OF_ALL};
+static const struct source_ops sharing_ops = {OPS_OF_ALL, .share = op_share};
 
 struct memory_source *memory_source_new(const void *data, uint64_t size, unsigned int nr_threads)
 {

@@ -542,19 +542,27 @@ static void *write_late(void *arg)
 	return NULL;
 }
 
+/* Whatever is written to the destination waits at @gate. */
+static struct fixture *open_with_held_writes(struct gate_io *gate)
+{
+	struct fixture *fx = fixture_new(MIB, REGION);
+
+	gate_io_init(gate, fx->destination);
+	fx->params.destination = &gate->io;
+	fixture_open(fx);
+	gate_io_hold(gate, false, true, false);
+	return fx;
+}
+
 static void a_write_waits_for_a_piece_in_a_writers_hands(void **state)
 {
-	struct late_write late = {.fx = fixture_new(MIB, REGION)};
-	struct fixture *fx = late.fx;
-	struct answer *reader;
 	struct gate_io gate;
+	struct fixture *fx = open_with_held_writes(&gate);
+	struct late_write late = {.fx = fx};
+	struct answer *reader;
 	pthread_t thread;
 
 	(void)state;
-	gate_io_init(&gate, fx->destination);
-	fx->params.destination = &gate.io;
-	fixture_open(fx);
-	gate_io_hold(&gate, false, true, false);
 	reader = start_read(fx, 0, REGION);
 	gate_io_wait_held(&gate, 1);
 	assert_int_equal(answer_free(reader), 0);
@@ -573,17 +581,13 @@ static void a_write_waits_for_a_piece_in_a_writers_hands(void **state)
 /* The source brings all of a piece while a write in place of it is under way. */
 static void a_piece_waits_for_a_write_in_place(void **state)
 {
-	struct late_write late = {.fx = fixture_new(MIB, REGION)};
-	struct fixture *fx = late.fx;
-	struct answer *reader;
 	struct gate_io gate;
+	struct fixture *fx = open_with_held_writes(&gate);
+	struct late_write late = {.fx = fx};
+	struct answer *reader;
 	pthread_t thread;
 
 	(void)state;
-	gate_io_init(&gate, fx->destination);
-	fx->params.destination = &gate.io;
-	fixture_open(fx);
-	gate_io_hold(&gate, false, true, false);
 	assert_int_equal(pthread_create(&thread, NULL, write_late, &late), 0);
 	gate_io_wait_held(&gate, 1);
 	reader = start_read(fx, 8192, 4096);
