@@ -304,7 +304,9 @@ int run(const struct run_options *options)
 	if (!fine) {
 		report(&running);
 		(void)fprintf(stderr, "model_io: seed %" PRIu64 "\n", options->seed);
-		exit(1);
+		/* The threads may be anywhere, and are not waited for. */
+		(void)fflush(NULL);
+		_exit(1);
 	}
 	for (unsigned int i = 0; i < options->threads; i++) {
 		(void)pthread_join(threads[i].id, NULL);
