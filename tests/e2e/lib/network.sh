@@ -5,6 +5,7 @@
 own_network() {
 	if [[ -z ${CLONEFS_E2E_NETWORK:-} ]]; then
 		unshare --net true 2>/dev/null || skip "needs a network namespace"
+		[[ -f /etc/hosts && -f /etc/resolv.conf ]] || skip "needs /etc/hosts and /etc/resolv.conf"
 		rm -rf "$T"
 		CLONEFS_E2E_NETWORK=1 exec unshare --net "$BASH" "$0"
 	fi
