@@ -32,8 +32,7 @@ struct fuse_file {
 	struct block_io *destination;
 	struct file_times *times;
 	struct opens *opens;
-	/* Is the image no more than the destination, for now and ever? On any thread; never waits.
-	 */
+	/* Is the image just the destination, now and ever? On any thread; never waits. */
 	bool (*may_pass)(void *user);
 	void *user;
 	uint64_t size;        /* bytes */

@@ -3,14 +3,17 @@
  * read the destination itself (passthrough): no request comes to us. The kernel has such a mode for
  * the inode, not for each open, and answers EIO to an open that does not fit the others:
  *
- *   P1  No open is passed through while a cached one exists, none is cached while a passed one
- * does. All passed ones have the same backing. P2  Only who cannot write is passed through. Writes
- * always come to us: their range, the mark that the image is modified, its mtime and the lost set
- * are ours to keep. Who can write, and whoever may not be passed through any more, is served
- * directly while a passed open exists: reads and writes come to us, past the kernel's cache of the
- * image; mappings are the destination's, as they are for the others. P3  A direct open that can
- * write may change the destination behind the kernel's cache of the image, by a shared mapping.
- * From then on no cached open keeps what an earlier one has read.
+ * P1: No open is passed through while a cached one exists, none is cached while a passed one does.
+ * All passed ones have the same backing.
+ *
+ * P2: Only who cannot write is passed through. Writes always come to us: their range, the mark that
+ * the image is modified, its mtime and the lost set are ours to keep. Who can write, and whoever
+ * may not be passed through any more, is served directly while a passed open exists: reads and
+ * writes come to us, past the kernel's cache of the image; mappings are the destination's, as they
+ * are for the others.
+ *
+ * P3: A direct open that can write may change the destination behind the kernel's cache of the
+ * image, by a shared mapping. From then on no cached open keeps what an earlier one has read.
  *
  * An open counts from before it is answered until its release, which the kernel sends after it has
  * forgotten the open. Knows nothing of libfuse. Thread-safe.

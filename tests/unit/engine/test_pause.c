@@ -10,8 +10,7 @@ static struct fixture *hydrating(uint64_t size)
 
 static void pause_ends_background_and_commits(void **state)
 {
-	/* Large and slow enough that a busy machine does not see all of it arrive before the pause.
-	 */
+	/* Large and slow enough that a busy machine does not see all of it before the pause. */
 	struct fixture *fx = hydrating(64 * MIB);
 	uint64_t hydrated;
 
