@@ -9,14 +9,16 @@ SERVER_MARK=0
 
 # start_range_server [options]: sets URL (without a final /), SERVER_PID, SERVER_LOG.
 start_range_server() {
-	local number=$((${server_number:-0} + 1)) scheme=http host=127.0.0.1
+	local number=$((${server_number:-0} + 1)) scheme=http host=127.0.0.1 inside=()
 	server_number=$number
 	need_program python3 python3
 	need_program jq jq
 	need_program curl curl
 	SERVER_LOG=$T/logs/requests-$number
 	: >"$SERVER_LOG"
-	python3 "$TOP_DIR/tests/support/range_server" --root "$T/www" --with-parent \
+	# Set by far_servers.
+	[[ -z ${SERVER_NETWORK:-} ]] || inside=(nsenter --net="/proc/$SERVER_NETWORK/ns/net")
+	"${inside[@]}" python3 "$TOP_DIR/tests/support/range_server" --root "$T/www" --with-parent \
 		--port-file "$T/port-$number" --log "$SERVER_LOG" "$@" \
 		>"$T/logs/range_server-$number" 2>&1 &
 	SERVER_PID=$!
