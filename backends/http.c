@@ -71,6 +71,7 @@ static void http_close(struct source *source)
 
 static const struct source_ops http_ops = {
         .name = "http",
+        .connected = true,
         .probe = http_probe,
         .pin = http_pin,
         .submit = http_submit,

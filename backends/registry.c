@@ -140,6 +140,7 @@ static int checked_new(struct source *inner, struct source **ret, struct cf_erro
 	}
 	c->ops = (struct source_ops){
 	        .name = inner->ops->name,
+	        .connected = inner->ops->connected,
 	        .probe = checked_probe,
 	        .pin = checked_pin,
 	        .submit = checked_submit,

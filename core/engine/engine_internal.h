@@ -118,14 +118,19 @@ struct fetch {
 	uint64_t attempt_pos; /* where this attempt began */
 	uint64_t not_before_ns;
 	uint64_t submitted_ns;
-	uint64_t first_byte_ns; /* 0: none yet */
-	unsigned int attempts;  /* in a row without a byte */
+	uint64_t first_byte_ns;  /* 0: none yet */
+	uint64_t moved_ns;       /* when this attempt last brought bytes, or was sent */
+	uint64_t asked_again_ns; /* when it was last asked again for its silence; 0: never */
+	uint64_t short_ns;       /* a short probe: how long it may take; 0: it is none */
+	uint64_t expires_ns;     /* a short probe that was sent: when it is given up */
+	unsigned int attempts;   /* in a row without a byte */
 	bool running;
 	bool joined;    /* a reader waits for some of it: its pieces count as foreground */
 	bool stalled;   /* data() was refused for want of room */
 	bool cancelled; /* source_cancel() was called; brings nothing any more */
 	bool fresh;     /* confirms a change on a connection of its own */
 	bool is_probe;  /* only asks whether the source is there */
+	bool yields;    /* asked again: behind all others, it gives up its connection */
 };
 
 struct fetches {
@@ -165,7 +170,9 @@ struct outage {
 	uint64_t silent_ns;     /* unreachable: from when on nothing came */
 	uint64_t next_probe_ns; /* when a miss, a probe or one of the failed may ask again */
 	unsigned int failures;  /* attempts of any fetch that failed since the last byte */
-	bool probing;           /* a probe fetch exists */
+	bool probing;           /* a probe fetch exists, short ones left out */
+	bool short_probing;     /* a short one exists (silence.h) */
+	unsigned int nr_fresh;  /* so many attempts more take connections of their own */
 	char why[256];          /* the last failure */
 };
 
@@ -247,11 +254,11 @@ struct committer {
 	bool started;
 	bool stop;
 	struct cf_cond wake;
-	struct list tickets; /* image_request.link: for the next commit */
-	bool wanted;         /* a commit nobody waits for */
-	bool dirty;          /* bits were set since the last commit began */
-	bool stale;          /* invalidate() is to be called */
-	bool running;
+	struct list tickets;  /* image_request.link: for the next commit */
+	bool wanted;          /* a commit nobody waits for */
+	bool dirty;           /* bits were set since the last commit began */
+	bool stale;           /* invalidate() is to be called */
+	bool busy;            /* a commit runs, on whichever thread */
 	uint64_t last_ns;     /* when the last commit ended */
 	unsigned int percent; /* the last milestone */
 	struct cf_error last_error;

@@ -14,6 +14,7 @@
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
 #include "core/engine/partial.h"
+#include "core/engine/silence.h"
 
 void fetch_init(struct fetches *fetches)
 {
@@ -78,7 +79,7 @@ bool fetch_add_locked(struct image *img, uint64_t start, uint64_t end, enum sour
 	return fetch_new(img, start, end, class) != NULL;
 }
 
-bool fetch_probe_locked(struct image *img)
+bool fetch_probe_locked(struct image *img, uint64_t short_ns)
 {
 	struct fetch *fetch = fetch_new(img, 0, 1, SOURCE_FOREGROUND);
 
@@ -86,6 +87,9 @@ bool fetch_probe_locked(struct image *img)
 		return false;
 	fetch->is_probe = true;
 	fetch->fresh = true;
+	fetch->short_ns = short_ns;
+	dequeue(img, fetch);
+	enqueue(img, fetch, true);
 	return true;
 }
 
@@ -211,11 +215,17 @@ bool fetch_cut_locked(struct image *img, struct fetch *fetch, uint64_t from, uin
 
 /* ---- sending ---- */
 
-static void cancel_running(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
+void fetch_cancel_running_locked(struct image *img, struct fetch *fetch)
 {
 	if (fetch->cancelled)
 		return;
 	fetch->cancelled = true;
+	source_cancel(img->source, &fetch->req);
+}
+
+void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
+{
+	fetch->yields = yields;
 	source_cancel(img->source, &fetch->req);
 }
 
@@ -278,6 +288,8 @@ static bool is_given_up(const struct image *img, const struct fetch *fetch) CF_I
 
 static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IMAGE_LOCKED
 {
+	bool fresh;
+
 	dequeue(img, fetch);
 	if (!trim(img, fetch)) {
 		fetch_finish_locked(img, fetch, true);
@@ -287,26 +299,32 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 		fetch_finish_locked(img, fetch, false);
 		return;
 	}
-	if (outage_takes_turns_locked(img, fetch, now_ns))
+	fresh = fetch->fresh || silence_wants_fresh_locked(img);
+	if (outage_takes_turns_locked(img, fetch, now_ns)) {
 		outage_turn_taken_locked(img, now_ns);
+		fresh = true;
+	}
 	list_add_tail(&img->fetches.running, &fetch->link);
 	img->fetches.nr_running[fetch->class]++;
 	img->fetches.nr_requests++;
 	fetch->running = true;
 	fetch->joined = fetch->class == SOURCE_FOREGROUND;
 	fetch->attempt_pos = fetch->pos;
-	fetch->submitted_ns = now_ns;
+	fetch->submitted_ns = fetch->moved_ns = now_ns;
+	fetch->expires_ns = fetch->short_ns ? now_ns + fetch->short_ns : 0;
 	fetch->first_byte_ns = 0;
 	fetch->not_before_ns = 0;
+	fetch->yields = false;
 	fetch->req = (struct source_request){
 	        .offset = fetch->pos,
 	        .length = fetch->end - fetch->pos,
 	        .class = fetch->class,
-	        .fresh_connection = fetch->fresh,
+	        .fresh_connection = fresh,
 	        .sink = &fetch_sink,
 	};
 	if (fetch->class != SOURCE_BACKGROUND && !fetch->is_probe)
 		pacing_reader_locked(img, now_ns);
+	hydrator_wake_before_locked(img, now_ns + silence_ns_locked(img));
 	source_submit(img->source, &fetch->req);
 }
 
@@ -368,7 +386,7 @@ static void make_room(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (fetch->stalled && !fetch->joined && !fetch->cancelled) {
-			cancel_running(img, fetch);
+			fetch_cancel_running_locked(img, fetch);
 			return;
 		}
 	}
@@ -411,7 +429,7 @@ void fetch_resume_stalled_locked(struct image *img)
 		fetch->stalled = false;
 		img->fetches.nr_stalled--;
 		/* It was not the source that was silent. */
-		img->outage.last_byte_ns = clock_monotonic_ns();
+		fetch->moved_ns = img->outage.last_byte_ns = clock_monotonic_ns();
 		source_resume(img->source, &fetch->req);
 	}
 }
@@ -442,11 +460,12 @@ void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_contin
 	uint64_t from = fetch->start;
 	uint64_t to = fetch->end;
 	bool is_probe = fetch->is_probe;
+	bool is_short = fetch->short_ns != 0;
 
 	assert(!fetch->running);
 	free(fetch);
 	if (is_probe)
-		outage_probe_over_locked(img);
+		outage_probe_over_locked(img, is_short);
 	else
 		inflight_settle_range_locked(img, from, to, may_continue);
 	if (fetch_is_idle_locked(img))
@@ -471,7 +490,7 @@ void fetch_cancel_all_locked(struct image *img, bool unawaited)
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (!unawaited || !fetch_is_awaited_locked(img, fetch))
-			cancel_running(img, fetch);
+			fetch_cancel_running_locked(img, fetch);
 	}
 	for (struct list *link; (link = list_pop(&victims));)
 		fetch_finish_locked(img, list_entry(link, struct fetch, link), false);
@@ -484,7 +503,7 @@ void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to)
 
 		if (brings(fetch, from, to) &&
 		    first_wanted(img, fetch->pos, fetch->end) == fetch->end)
-			cancel_running(img, fetch);
+			fetch_cancel_running_locked(img, fetch);
 	}
 }
 
@@ -533,7 +552,7 @@ void fetch_cancel_background_locked(struct image *img)
 		if (fetch_is_awaited_locked(img, fetch))
 			promote(img, fetch);
 		else
-			cancel_running(img, fetch);
+			fetch_cancel_running_locked(img, fetch);
 	}
 }
 
@@ -547,7 +566,7 @@ void fetch_shed_background_locked(struct image *img, unsigned int most)
 		if (fetch->class != SOURCE_BACKGROUND || fetch->cancelled)
 			continue;
 		if (++nr > most && !fetch_is_awaited_locked(img, fetch))
-			cancel_running(img, fetch);
+			fetch_cancel_running_locked(img, fetch);
 	}
 }
 

@@ -29,8 +29,9 @@ void fetch_join_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
 bool fetch_cut_locked(struct image *img, struct fetch *fetch, uint64_t from,
                       uint64_t to) CF_IMAGE_LOCKED;
 
-/* Asks for one byte, to see whether the source is there. False: no memory. */
-bool fetch_probe_locked(struct image *img) CF_IMAGE_LOCKED;
+/* Asks for one byte, to see whether the source is there; before all others. @short_ns != 0: a short
+ * probe, which silence.c ends after so long. False: no memory. */
+bool fetch_probe_locked(struct image *img, uint64_t short_ns) CF_IMAGE_LOCKED;
 
 /* Sends what may be sent now; returns when to look again (NEVER_NS: after some event). */
 uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
@@ -56,8 +57,11 @@ void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_contin
 /* Does somebody wait for a byte that @fetch has still to bring? */
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch) CF_IMAGE_LOCKED;
 
-/* Ends a fetch: at once if it is queued, else by cancelling it. */
-void fetch_cancel_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
+/* Ends a fetch that is running; it brings nothing any more. */
+void fetch_cancel_running_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
+/* Ends its attempt only: it is queued again where it has got to, before all others, or, if it
+ * @yields, behind them. */
+void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields) CF_IMAGE_LOCKED;
 /* All of them; with @unawaited only those nobody waits for. Entries are settled by the way. */
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */

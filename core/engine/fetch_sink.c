@@ -13,6 +13,7 @@
 #include "core/engine/pacing.h"
 #include "core/engine/request.h"
 #include "core/engine/retry.h"
+#include "core/engine/silence.h"
 
 static bool feed(struct image *img, uint64_t offset, const unsigned char *bytes, size_t length,
                  enum budget_use use) CF_IMAGE_LOCKED
@@ -45,9 +46,12 @@ static bool take(struct image *img, struct fetch *fetch, const unsigned char *by
 		return true;
 	if (length > fetch->end - fetch->pos)
 		length = fetch->end - fetch->pos;
+	fetch->moved_ns = now_ns;
 	if (!fetch->first_byte_ns) {
 		fetch->first_byte_ns = now_ns;
 		pacing_first_byte_locked(img, fetch, now_ns);
+		if (fetch->req.fresh_connection)
+			silence_answered_locked(img, fetch->submitted_ns, now_ns);
 	}
 	if (!fetch->is_probe) {
 		outage_byte_locked(img, now_ns);

@@ -9,6 +9,7 @@
 #include "core/engine/hydrator.h"
 #include "core/engine/partial.h"
 #include "core/engine/request.h"
+#include "core/engine/silence.h"
 #include "core/engine/writers.h"
 
 #define PROBE_UNREACHABLE_MS UINT64_C(1000)
@@ -155,9 +156,12 @@ void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns)
 	hydrator_wake_locked(img);
 }
 
-void outage_probe_over_locked(struct image *img)
+void outage_probe_over_locked(struct image *img, bool is_short)
 {
-	img->outage.probing = false;
+	if (is_short)
+		img->outage.short_probing = false;
+	else
+		img->outage.probing = false;
 	/* When the next one is due is the hydrator's to know. */
 	hydrator_wake_locked(img);
 }
@@ -166,6 +170,8 @@ void outage_probe_answered_locked(struct image *img, uint64_t now_ns)
 {
 	if (img->outage.state != SOURCE_STATE_OK)
 		back(img, now_ns);
+	else if (is_suspected(img))
+		end_suspicion(img);
 }
 
 void outage_ask_now_locked(struct image *img, uint64_t now_ns)
@@ -178,7 +184,7 @@ void outage_ask_now_locked(struct image *img, uint64_t now_ns)
 	img->outage.next_probe_ns =
 	        ns_after(now_ns, img->outage.state == SOURCE_STATE_CHANGED ? PROBE_CHANGED_MS
 	                                                                   : PROBE_UNREACHABLE_MS);
-	img->outage.probing = fetch_probe_locked(img);
+	img->outage.probing = fetch_probe_locked(img, 0);
 	fetch_dispatch_locked(img, now_ns);
 }
 
@@ -295,7 +301,8 @@ uint64_t outage_tick_locked(struct image *img, uint64_t now_ns)
 {
 	uint64_t deadline_ns = check_deadlines(img, now_ns);
 
-	return min_u64(deadline_ns, check_probe(img, now_ns));
+	deadline_ns = min_u64(deadline_ns, check_probe(img, now_ns));
+	return min_u64(deadline_ns, silence_tick_locked(img, now_ns));
 }
 
 void outage_configured_locked(struct image *img, uint64_t now_ns)

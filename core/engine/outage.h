@@ -37,8 +37,8 @@ void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns) 
 
 /* A probe was answered with a byte of the pinned version. */
 void outage_probe_answered_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
-/* A probe ended, one way or the other. */
-void outage_probe_over_locked(struct image *img) CF_IMAGE_LOCKED;
+/* A probe ended, one way or the other; @is_short as in silence.h. */
+void outage_probe_over_locked(struct image *img, bool is_short) CF_IMAGE_LOCKED;
 
 /* Deadlines and probes that are due; returns when to call again. */
 uint64_t outage_tick_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;

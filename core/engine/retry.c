@@ -89,9 +89,13 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 			img->hydrator.failures = 0;
 		fetch_finish_locked(img, fetch, true);
 	} else if (progressed || outcome->result == SOURCE_CANCELLED) {
-		/* CANCELLED though we did not: a cancel that was meant for an earlier attempt. */
+		/* CANCELLED though we did not: it is to be asked again, or the cancel was meant for
+		 * an earlier attempt. */
 		fetch->fresh = false;
-		fetch_requeue_locked(img, fetch, 0);
+		if (fetch->yields)
+			fetch_requeue_last_locked(img, fetch);
+		else
+			fetch_requeue_locked(img, fetch, 0);
 	} else {
 		failed(img, fetch, outcome, now_ns);
 	}

@@ -38,6 +38,11 @@ void source_configure(struct source *source, const struct source_limits *limits)
 	source->ops->configure(source, limits);
 }
 
+bool source_is_connected(const struct source *source)
+{
+	return source->ops->connected;
+}
+
 bool source_can_share(const struct source *source)
 {
 	return source->ops->share != NULL;

@@ -104,6 +104,9 @@ struct source_limits {
 
 struct source_ops {
 	const char *name; /* "file", "http" */
+	/* Requests go over connections, which may die unseen: one on a connection of its own may be
+	 * answered while others never will be. */
+	bool connected;
 	/*
 	 * Asks the source what it is: size, validators, whether ranges work. Blocks for @timeout_ms
 	 * at most. -ENOENT, -EACCES (denied), -EINVAL (unusable: no ranges, unknown size, empty),
@@ -156,6 +159,7 @@ void source_submit(struct source *source, struct source_request *req);
 void source_cancel(struct source *source, struct source_request *req);
 void source_resume(struct source *source, struct source_request *req);
 void source_configure(struct source *source, const struct source_limits *limits);
+bool source_is_connected(const struct source *source);
 bool source_can_share(const struct source *source);
 int source_share(struct source *source, struct block_io *destination, uint64_t offset,
                  uint64_t length);

@@ -20,6 +20,7 @@ struct job {
 	bool served; /* a thread has it */
 	bool cancelled;
 	bool resumed;
+	bool dead; /* its packets were swallowed */
 };
 
 struct plan {
@@ -41,8 +42,10 @@ struct memory_source {
 	bool stop;
 	struct job *jobs;
 	size_t nr_open, most_open;
+	size_t nr_ending; /* open, but their done() is being called: that may submit another */
 	unsigned int nr_held;
 	uint64_t gate;
+	uint64_t swallow; /* requests that are so long */
 	size_t chunk;
 	unsigned int delay_us;
 	uint64_t random;
@@ -92,15 +95,21 @@ static struct plan take_plan(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 	return plan;
 }
 
+static bool is_held(struct memory_source *ms, const struct job *job, uint64_t done)
+        CF_REQUIRES(&ms->lock)
+{
+	return !job->cancelled && !ms->stop && (job->dead || done >= ms->gate);
+}
+
 /* Waits at the gate; how many bytes may go now, 0: it was cancelled. */
 static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t done)
         CF_REQUIRES(&ms->lock)
 {
-	if (!job->cancelled && !ms->stop && done >= ms->gate) {
+	if (is_held(ms, job, done)) {
 		ms->nr_held++;
 		/* Once: those who stand here would wake each other for ever. */
 		cf_cond_broadcast(&ms->changed);
-		while (!job->cancelled && !ms->stop && done >= ms->gate)
+		while (is_held(ms, job, done))
 			cf_cond_wait(&ms->changed, &ms->lock);
 		ms->nr_held--;
 	}
@@ -181,9 +190,11 @@ static void finish(struct memory_source *ms, struct job *job, enum source_result
 		}
 	}
 	free(job);
+	ms->nr_ending++;
 	cf_unlock(&ms->lock);
 	req->sink->done(req, &outcome);
 	cf_lock(&ms->lock);
+	ms->nr_ending--;
 	ms->nr_open--;
 	cf_cond_broadcast(&ms->changed);
 }
@@ -261,11 +272,12 @@ static void op_submit(struct source *source, struct source_request *req)
 	job->req = req;
 	cf_lock(&ms->lock);
 	assert(req->offset + req->length <= ms->size);
+	job->dead = req->length >= ms->swallow;
 	while (*at)
 		at = &(*at)->next;
 	*at = job;
-	if (++ms->nr_open > ms->most_open)
-		ms->most_open = ms->nr_open;
+	if (++ms->nr_open - ms->nr_ending > ms->most_open)
+		ms->most_open = ms->nr_open - ms->nr_ending;
 	remember(ms, req);
 	cf_cond_broadcast(&ms->changed);
 	cf_unlock(&ms->lock);
@@ -351,6 +363,7 @@ static void op_close(struct source *source)
 
 static const struct source_ops ops = {OPS_OF_ALL};
 static const struct source_ops sharing_ops = {OPS_OF_ALL, .share = op_share};
+static const struct source_ops connected_ops = {OPS_OF_ALL, .connected = true};
 
 struct memory_source *memory_source_new(const void *data, uint64_t size, unsigned int nr_threads)
 {
@@ -363,6 +376,7 @@ struct memory_source *memory_source_new(const void *data, uint64_t size, unsigne
 	ms->data = data;
 	ms->size = size;
 	ms->gate = UINT64_MAX;
+	ms->swallow = UINT64_MAX;
 	ms->chunk = (size_t)128 << 10;
 	ms->broken = SOURCE_OK;
 	cf_mutex_init(&ms->lock);
@@ -396,6 +410,20 @@ void memory_source_gate(struct memory_source *ms, uint64_t bytes)
 	cf_lock(&ms->lock);
 	ms->gate = bytes;
 	cf_cond_broadcast(&ms->changed);
+	cf_unlock(&ms->lock);
+}
+
+void memory_source_connect(struct memory_source *ms)
+{
+	ms->source.ops = &connected_ops;
+}
+
+void memory_source_swallow(struct memory_source *ms, uint64_t length)
+{
+	cf_lock(&ms->lock);
+	ms->swallow = length;
+	for (struct job *job = ms->jobs; job; job = job->next)
+		job->dead = job->dead || job->req->length >= length;
 	cf_unlock(&ms->lock);
 }
 

@@ -23,6 +23,11 @@ struct source *memory_source_base(struct memory_source *ms);
 /* Each request stops after @bytes of it, until the gate is moved. 0: before its first byte;
  * UINT64_MAX (the beginning): does not stop. */
 void memory_source_gate(struct memory_source *ms, uint64_t bytes);
+/* It is behind connections from now on. Before use. */
+void memory_source_connect(struct memory_source *ms);
+/* Requests for @length bytes or more get no byte from now on, and those that are open none more,
+ * also later, until they are cancelled: packets are lost. UINT64_MAX: new ones are served again. */
+void memory_source_swallow(struct memory_source *ms, uint64_t length);
 /* Bytes for one data() call; 128 KiB at first. */
 void memory_source_set_chunk(struct memory_source *ms, size_t bytes);
 /* Before each data() call something between 0 and @max_us passes, from @seed; and requests are not

@@ -37,6 +37,7 @@ static void each_kind_of_source_has_its_backend(void **state)
 			fail_msg("%s: %s", cases[i].url, err.text);
 		assert_string_equal(source->ops->name, cases[i].backend);
 		assert_string_equal(source->shown, cases[i].shown);
+		assert_true(source->ops->connected == (cases[i].backend[0] == 'h'));
 		source->ops->close(source);
 	}
 }
