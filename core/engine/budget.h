@@ -22,7 +22,7 @@
 
 #include "core/base/mutex.h"
 
-#define BUDGET_LIMIT   ((size_t)44 << 20)
+#define BUDGET_LIMIT   ((size_t)40 << 20)
 #define BUDGET_RESERVE ((size_t)8 << 20)
 
 enum budget_use {

@@ -119,6 +119,7 @@ static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 	bool synced;
 	int r;
 
+	img->committer.busy = true;
 	image_unlock(img);
 	r = commit(img, &synced, &err);
 	if (r < 0)
@@ -127,6 +128,7 @@ static void run_commit(struct image *img, struct list *tickets) CF_IMAGE_LOCKED
 		                          : "the destination could not be synced",
 		                   synced, &err);
 	image_lock(img);
+	img->committer.busy = false;
 	if (r < 0)
 		img->committer.last_error = err;
 	tell_milestones(img);
@@ -153,7 +155,30 @@ static void refuse_tickets(struct image *img) CF_IMAGE_LOCKED
 		committer_add_locked(img, list_entry(link, struct image_request, link));
 }
 
-/* Waits until there is something to commit. */
+/* Something that waits for no timer. */
+static bool has_work(const struct committer *committer)
+{
+	return !list_is_empty(&committer->tickets) || committer->wanted || committer->stale ||
+	       committer->stop;
+}
+
+bool committer_run_here_locked(struct image *img, struct image_request *req)
+{
+	struct committer *committer = &img->committer;
+	struct list ticket = LIST_INIT(ticket);
+
+	if (image_mode(img) != IMAGE_RW || committer->busy || committer->dirty ||
+	    has_work(committer))
+		return false;
+	list_add_tail(&ticket, &req->link);
+	request_hold_locked(img, req);
+	run_commit(img, &ticket);
+	if (has_work(committer) || committer->dirty)
+		cf_cond_signal(&committer->wake);
+	return true;
+}
+
+/* Waits until there is something to commit, and nobody commits. */
 static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 {
 	struct committer *committer = &img->committer;
@@ -161,8 +186,11 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 	for (;;) {
 		uint64_t due_ns = ns_after(committer->last_ns, TIMER_MS);
 
-		if (!list_is_empty(&committer->tickets) || committer->wanted || committer->stale ||
-		    committer->stop)
+		if (committer->busy) {
+			cf_cond_wait(&committer->wake, &img->lock);
+			continue;
+		}
+		if (has_work(committer))
 			return;
 		if (!committer->dirty)
 			cf_cond_wait(&committer->wake, &img->lock);

@@ -1,6 +1,6 @@
 /*
- * The committer's thread: commits, one at a time, and what follows when one fails. All syncs are
- * made here.
+ * Commits, one at a time, and what follows when one fails; by the committer's thread, or by one
+ * that flushes. All syncs are made here.
  */
 #ifndef CLONEFS_ENGINE_COMMITTER_H
 #define CLONEFS_ENGINE_COMMITTER_H
@@ -15,6 +15,12 @@ int committer_stop(struct image *img, struct cf_error *err);
 
 /* @req is answered by the next commit that starts. */
 void committer_add_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
+/*
+ * The same, by a commit on this thread (the lock is let go meanwhile) if one can begin at once and
+ * there is hardly more to it than the destination's sync: that saves the way to the other thread
+ * and back. False: it is not done.
+ */
+bool committer_run_here_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
 /* A commit nobody waits for. */
 void committer_want_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Bits were set: there is a commit within a second. */

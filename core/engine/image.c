@@ -247,7 +247,7 @@ struct image_request *image_flush(struct image *img, image_done_fn *done, void *
 	image_lock(img);
 	if (img->stopping)
 		request_end_locked(img, req, -EIO);
-	else
+	else if (!list_is_empty(&img->partial.entries) || !committer_run_here_locked(img, req))
 		partial_flush_locked(img, req);
 	image_unlock(img);
 	return req;

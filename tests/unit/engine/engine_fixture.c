@@ -285,6 +285,23 @@ struct answer *start_flush(struct fixture *fx)
 	return answer;
 }
 
+static void *flush(void *arg)
+{
+	struct answer *answer = arg;
+
+	answer->req = image_flush(answer->img, on_done, answer);
+	return NULL;
+}
+
+struct answer *start_flush_elsewhere(struct fixture *fx)
+{
+	struct answer *answer = answer_new(fx);
+
+	assert_int_equal(pthread_create(&answer->thread, NULL, flush, answer), 0);
+	answer->has_thread = true;
+	return answer;
+}
+
 struct answer *start_pause(struct fixture *fx)
 {
 	struct answer *answer = answer_new(fx);
@@ -331,6 +348,8 @@ int answer_free(struct answer *answer)
 {
 	int error = answer_wait(answer);
 
+	if (answer->has_thread)
+		(void)pthread_join(answer->thread, NULL);
 	if (answer->req)
 		image_request_put(answer->req);
 	free(answer->data);

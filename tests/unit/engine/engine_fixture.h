@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -78,6 +79,8 @@ struct answer {
 	size_t length;
 	struct image *img;
 	struct image_request *req;
+	pthread_t thread;
+	bool has_thread;
 };
 
 struct answer *start_read(struct fixture *fx, uint64_t offset, size_t length);
@@ -85,6 +88,9 @@ struct answer *start_write(struct fixture *fx, uint64_t offset, const void *data
 struct answer *start_range(struct fixture *fx, enum image_range_op op, uint64_t offset,
                            uint64_t length);
 struct answer *start_flush(struct fixture *fx);
+/* From a thread of its own, which may have to do the commit: for destinations that hang. It cannot
+ * be cancelled. */
+struct answer *start_flush_elsewhere(struct fixture *fx);
 struct answer *start_pause(struct fixture *fx);
 bool answer_is_done(struct answer *answer);
 /* Waits; the error. */

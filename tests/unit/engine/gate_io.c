@@ -14,13 +14,26 @@ static struct gate_io *of(struct block_io *io)
 static void pass(struct gate_io *gate, const bool *hold)
 {
 	cf_lock(&gate->lock);
-	while (*hold) {
+	while (*hold && !gate->one_may_go) {
 		gate->nr_held++;
 		cf_cond_broadcast(&gate->changed);
 		cf_cond_wait(&gate->changed, &gate->lock);
 		gate->nr_held--;
 		cf_cond_broadcast(&gate->changed);
 	}
+	if (*hold)
+		gate->one_may_go = false;
+	cf_cond_broadcast(&gate->changed);
+	cf_unlock(&gate->lock);
+}
+
+void gate_io_let_one_go(struct gate_io *gate)
+{
+	cf_lock(&gate->lock);
+	gate->one_may_go = true;
+	cf_cond_broadcast(&gate->changed);
+	while (gate->one_may_go)
+		cf_cond_wait(&gate->changed, &gate->lock);
 	cf_unlock(&gate->lock);
 }
 

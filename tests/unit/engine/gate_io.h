@@ -14,6 +14,7 @@ struct gate_io {
 	struct cf_mutex lock; /* protects the rest */
 	struct cf_cond changed;
 	bool hold_writes, hold_syncs, hold_reads; /* pwritev, punch and zero; sync; pread */
+	bool one_may_go;                          /* of those that are held */
 	unsigned int nr_held;
 	unsigned int nr_syncs; /* begun */
 	uint64_t bytes_written;
@@ -22,6 +23,8 @@ struct gate_io {
 void gate_io_init(struct gate_io *gate, struct block_io *inner);
 void gate_io_fini(struct gate_io *gate);
 void gate_io_hold(struct gate_io *gate, bool reads, bool writes, bool syncs);
+/* Exactly one call that is held goes on; returns when it does. */
+void gate_io_let_one_go(struct gate_io *gate);
 /* Waits until so many calls are held; aborts after a minute. */
 void gate_io_wait_held(struct gate_io *gate, unsigned int nr);
 unsigned int gate_io_nr_syncs(struct gate_io *gate);

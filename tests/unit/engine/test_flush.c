@@ -13,21 +13,13 @@ static void a_flush_during_a_commit_waits_for_the_next(void **state)
 	fx->params.destination = &gate.io;
 	fixture_open(fx);
 	gate_io_hold(&gate, false, false, true);
-	first = start_flush(fx);
+	first = start_flush_elsewhere(fx);
 	gate_io_wait_held(&gate, 1);
 	second = start_flush(fx);
 	third = start_flush(fx);
-	/* Lets exactly the first sync go: the next one is held again. */
-	cf_lock(&gate.lock);
-	gate.hold_syncs = false;
-	cf_cond_broadcast(&gate.changed);
-	while (gate.nr_held)
-		cf_cond_wait(&gate.changed, &gate.lock);
-	gate.hold_syncs = true;
-	cf_unlock(&gate.lock);
+	gate_io_let_one_go(&gate);
 	assert_int_equal(answer_free(first), 0);
-	if (gate_io_nr_syncs(&gate) == 1)
-		gate_io_wait_held(&gate, 1);
+	gate_io_wait_held(&gate, 1);
 	gate_io_hold(&gate, false, false, false);
 	assert_int_equal(answer_free(second), 0);
 	assert_int_equal(answer_free(third), 0);
@@ -82,7 +74,7 @@ static void nothing_is_synced_while_nothing_changes(void **state)
 static void a_flush_that_waits_can_be_cancelled(void **state)
 {
 	struct fixture *fx = fixture_new(MIB, 64 * KIB);
-	struct answer *running, *waiting;
+	struct answer *first, *running, *waiting;
 	struct gate_io gate;
 
 	(void)state;
@@ -90,7 +82,10 @@ static void a_flush_that_waits_can_be_cancelled(void **state)
 	fx->params.destination = &gate.io;
 	fixture_open(fx);
 	gate_io_hold(&gate, false, false, true);
+	first = start_flush_elsewhere(fx);
+	gate_io_wait_held(&gate, 1);
 	running = start_flush(fx);
+	gate_io_let_one_go(&gate);
 	gate_io_wait_held(&gate, 1);
 	waiting = start_flush(fx);
 	answer_cancel(waiting, -EINTR);
@@ -98,7 +93,38 @@ static void a_flush_that_waits_can_be_cancelled(void **state)
 	answer_cancel(running, -EINTR);
 	assert_false(answer_is_done(running));
 	gate_io_hold(&gate, false, false, false);
+	assert_int_equal(answer_free(first), 0);
 	assert_int_equal(answer_free(running), 0);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
+/* With nothing to commit it is done on the caller's thread, and one beside it has its own after
+ * that: by the committer. */
+static void a_flush_of_nothing_is_one_sync_and_no_commit(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct gate_io gate;
+	struct answer *flush;
+	void *data = filled(4096, 0x62);
+
+	(void)state;
+	gate_io_init(&gate, fx->destination);
+	fx->params.destination = &gate.io;
+	fixture_open(fx);
+	assert_reads_source(fx, 0, 65536);
+	wait_until(status_of(fx).regions_committed == 1);
+	for (unsigned int i = 0; i < 3; i++) {
+		unsigned int nr_syncs = gate_io_nr_syncs(&gate);
+
+		assert_int_equal(do_write(fx, 4096, data, 4096), 0);
+		flush = start_flush(fx);
+		/* Done when the call returned. */
+		assert_true(answer_is_done(flush));
+		assert_int_equal(answer_free(flush), 0);
+		assert_int_equal(gate_io_nr_syncs(&gate), nr_syncs + 1);
+	}
+	free(data);
 	fixture_free(fx);
 	gate_io_fini(&gate);
 }
@@ -131,6 +157,7 @@ int main(void)
 	        cmocka_unit_test(changes_are_committed_within_a_second_or_so),
 	        cmocka_unit_test(nothing_is_synced_while_nothing_changes),
 	        cmocka_unit_test(a_flush_that_waits_can_be_cancelled),
+	        cmocka_unit_test(a_flush_of_nothing_is_one_sync_and_no_commit),
 	        cmocka_unit_test(stop_background_begins_a_commit_and_requests_go_on),
 	};
 
