@@ -186,7 +186,7 @@ void fuse_io_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	if (!request)
 		return;
 	pending = request->pending;
-	pending_attach(pending, image_flush(request->file->image, plain_done, request));
+	pending_attach(pending, image_flush_here(request->file->image, plain_done, request));
 }
 
 void fuse_io_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,

@@ -121,6 +121,7 @@ struct fetch {
 	uint64_t first_byte_ns;  /* 0: none yet */
 	uint64_t moved_ns;       /* when this attempt last brought bytes, or was sent */
 	uint64_t asked_again_ns; /* when it was last asked again for its silence; 0: never */
+	uint64_t yielded_ns;     /* when it last gave up its connection for a probe; 0: never */
 	uint64_t short_ns;       /* a short probe: how long it may take; 0: it is none */
 	uint64_t expires_ns;     /* a short probe that was sent: when it is given up */
 	unsigned int attempts;   /* in a row without a byte */
@@ -130,7 +131,7 @@ struct fetch {
 	bool cancelled; /* source_cancel() was called; brings nothing any more */
 	bool fresh;     /* confirms a change on a connection of its own */
 	bool is_probe;  /* only asks whether the source is there */
-	bool yields;    /* asked again: behind all others, it gives up its connection */
+	bool yields;    /* asked again: behind all others, on a connection of its own */
 };
 
 struct fetches {
@@ -166,14 +167,16 @@ struct pacing {
 struct outage {
 	enum image_source_state state;
 	uint64_t last_byte_ns;
-	uint64_t since_ns;      /* unreachable: when it was declared */
-	uint64_t silent_ns;     /* unreachable: from when on nothing came */
-	uint64_t next_probe_ns; /* when a miss, a probe or one of the failed may ask again */
-	unsigned int failures;  /* attempts of any fetch that failed since the last byte */
-	bool probing;           /* a probe fetch exists, short ones left out */
-	bool short_probing;     /* a short one exists (silence.h) */
-	unsigned int nr_fresh;  /* so many attempts more take connections of their own */
-	char why[256];          /* the last failure */
+	uint64_t since_ns;         /* unreachable: when it was declared */
+	uint64_t silent_ns;        /* unreachable: from when on nothing came */
+	uint64_t next_probe_ns;    /* when a miss, a probe or one of the failed may ask again */
+	unsigned int failures;     /* attempts of any fetch that failed since the last byte */
+	bool probing;              /* a probe fetch exists, short ones left out */
+	uint64_t short_due_ns;     /* the next short one (silence.h): not before */
+	bool short_probing;        /* a short one exists (silence.h) */
+	unsigned int nr_fresh;     /* so many attempts more take connections of their own */
+	uint64_t patient_until_ns; /* nobody is asked again for his silence before */
+	char why[256];             /* the last failure */
 };
 
 /* ---- readahead.c ---- */

@@ -299,7 +299,7 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 		fetch_finish_locked(img, fetch, false);
 		return;
 	}
-	fresh = fetch->fresh || silence_wants_fresh_locked(img);
+	fresh = fetch->fresh || fetch->yields || silence_wants_fresh_locked(img);
 	if (outage_takes_turns_locked(img, fetch, now_ns)) {
 		outage_turn_taken_locked(img, now_ns);
 		fresh = true;

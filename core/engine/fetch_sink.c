@@ -50,8 +50,7 @@ static bool take(struct image *img, struct fetch *fetch, const unsigned char *by
 	if (!fetch->first_byte_ns) {
 		fetch->first_byte_ns = now_ns;
 		pacing_first_byte_locked(img, fetch, now_ns);
-		if (fetch->req.fresh_connection)
-			silence_answered_locked(img, fetch->submitted_ns, now_ns);
+		silence_first_byte_locked(img, fetch, now_ns);
 	}
 	if (!fetch->is_probe) {
 		outage_byte_locked(img, now_ns);

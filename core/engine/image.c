@@ -238,7 +238,8 @@ int image_close(struct image *img, struct cf_error *err)
 
 /* ---- flush, pause, resume, cancel ---- */
 
-struct image_request *image_flush(struct image *img, image_done_fn *done, void *user)
+static struct image_request *flush(struct image *img, bool may_run_here, image_done_fn *done,
+                                   void *user)
 {
 	struct image_request *req = request_new(img, REQUEST_FLUSH, 0, done, user);
 
@@ -247,10 +248,21 @@ struct image_request *image_flush(struct image *img, image_done_fn *done, void *
 	image_lock(img);
 	if (img->stopping)
 		request_end_locked(img, req, -EIO);
-	else if (!list_is_empty(&img->partial.entries) || !committer_run_here_locked(img, req))
+	else if (!may_run_here || !list_is_empty(&img->partial.entries) ||
+	         !committer_run_here_locked(img, req))
 		partial_flush_locked(img, req);
 	image_unlock(img);
 	return req;
+}
+
+struct image_request *image_flush(struct image *img, image_done_fn *done, void *user)
+{
+	return flush(img, false, done, user);
+}
+
+struct image_request *image_flush_here(struct image *img, image_done_fn *done, void *user)
+{
+	return flush(img, true, done, user);
 }
 
 struct image_request *image_pause(struct image *img, image_done_fn *done, void *user)

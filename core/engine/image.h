@@ -4,7 +4,8 @@
  *
  * No call blocks on the source. Calls that need it take a request and finish it later on another
  * thread; calls that do not may block on the local disk of destination and metadata.
- * Everything is thread-safe except open and close. Callbacks run without locks of ours.
+ * Everything is thread-safe except open and close (no call may be under way then). Callbacks run
+ * without locks of ours.
  *
  * Semantics: docs/architecture.md, "How a read travels", "How a write travels", "The owner rule",
  * "Nobody gets stuck", "When something breaks".
@@ -168,6 +169,9 @@ struct image_request *image_range(struct image *img, enum image_range_op op, uin
  * lost by that.
  */
 struct image_request *image_flush(struct image *img, image_done_fn *done, void *user);
+/* The same, and faster where nothing but the destination has to be synced: that is done before this
+ * returns, however long the local disk takes. */
+struct image_request *image_flush_here(struct image *img, image_done_fn *done, void *user);
 
 /* Ends background requests nobody waits for, and is a flush when none is in flight. */
 struct image_request *image_pause(struct image *img, image_done_fn *done, void *user);

@@ -166,12 +166,14 @@ void outage_probe_over_locked(struct image *img, bool is_short)
 	hydrator_wake_locked(img);
 }
 
-void outage_probe_answered_locked(struct image *img, uint64_t now_ns)
+void outage_probe_answered_locked(struct image *img, bool is_short, uint64_t now_ns)
 {
-	if (img->outage.state != SOURCE_STATE_OK)
+	if (is_short) {
+		img->outage.next_probe_ns = 0;
+		hydrator_wake_locked(img);
+	} else if (img->outage.state != SOURCE_STATE_OK) {
 		back(img, now_ns);
-	else if (is_suspected(img))
-		end_suspicion(img);
+	}
 }
 
 void outage_ask_now_locked(struct image *img, uint64_t now_ns)

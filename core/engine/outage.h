@@ -35,8 +35,10 @@ void outage_failed_locked(struct image *img, const char *why) CF_IMAGE_LOCKED;
 /* Confirmed: another version. Whoever waits gets ESTALE, fetching stops. */
 void outage_changed_locked(struct image *img, const char *why, uint64_t now_ns) CF_IMAGE_LOCKED;
 
-/* A probe was answered with a byte of the pinned version. */
-void outage_probe_answered_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
+/* A probe was answered with a byte of the pinned version. A short one (silence.h) is no proof that
+ * more than a byte comes: one of those who wait for their turn goes at once. */
+void outage_probe_answered_locked(struct image *img, bool is_short,
+                                  uint64_t now_ns) CF_IMAGE_LOCKED;
 /* A probe ended, one way or the other; @is_short as in silence.h. */
 void outage_probe_over_locked(struct image *img, bool is_short) CF_IMAGE_LOCKED;
 

@@ -65,7 +65,8 @@ void pacing_first_byte_locked(struct image *img, const struct fetch *fetch, uint
 	struct pacing *pacing = &img->pacing;
 	uint64_t sample = now_ns - fetch->submitted_ns;
 
-	if (fetch->class != SOURCE_FOREGROUND || fetch->is_probe)
+	/* What a new connection costs is no sign of congestion. */
+	if (fetch->class != SOURCE_FOREGROUND || fetch->req.fresh_connection)
 		return;
 	pacing->first_byte_ns = smooth(pacing->first_byte_ns, sample);
 	pacing->calm_ns = pacing->calm_ns

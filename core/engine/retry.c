@@ -55,6 +55,11 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 static void changed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
                     uint64_t now_ns) CF_IMAGE_LOCKED
 {
+	if (fetch->short_ns) {
+		/* Nobody's second look: who asks for bytes finds out. */
+		fetch_finish_locked(img, fetch, false);
+		return;
+	}
 	if (fetch->is_probe) {
 		fetch_finish_locked(img, fetch, false);
 		if (img->outage.state != SOURCE_STATE_CHANGED)
@@ -84,7 +89,7 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 		changed(img, fetch, outcome, now_ns);
 	} else if (whole) {
 		if (fetch->is_probe)
-			outage_probe_answered_locked(img, now_ns);
+			outage_probe_answered_locked(img, fetch->short_ns != 0, now_ns);
 		else if (fetch->class != SOURCE_FOREGROUND)
 			img->hydrator.failures = 0;
 		fetch_finish_locked(img, fetch, true);

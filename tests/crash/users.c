@@ -320,7 +320,7 @@ static int op_flush(struct user *user, bool pause)
 	call_init(&call, user, CALL_FLUSH, NULL, NULL);
 	if (finish(user, &call,
 	           pause ? image_pause(user->img, on_done, &call)
-	                 : image_flush(user->img, on_done, &call),
+	                 : image_flush_here(user->img, on_done, &call),
 	           false) &&
 	    is_promise(user, pause)) {
 		model_flushed(&world->model, begun, call.acked);

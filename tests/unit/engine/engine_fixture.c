@@ -289,8 +289,16 @@ static void *flush(void *arg)
 {
 	struct answer *answer = arg;
 
-	answer->req = image_flush(answer->img, on_done, answer);
+	answer->req = image_flush_here(answer->img, on_done, answer);
 	return NULL;
+}
+
+struct answer *start_flush_here(struct fixture *fx)
+{
+	struct answer *answer = answer_new(fx);
+
+	answer->req = image_flush_here(fx->img, on_done, answer);
+	return answer;
 }
 
 struct answer *start_flush_elsewhere(struct fixture *fx)
@@ -388,7 +396,7 @@ int do_range(struct fixture *fx, enum image_range_op op, uint64_t offset, uint64
 
 int do_flush(struct fixture *fx)
 {
-	return answer_free(start_flush(fx));
+	return answer_free(start_flush_here(fx));
 }
 
 int do_pause(struct fixture *fx)

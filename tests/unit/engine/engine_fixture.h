@@ -88,8 +88,9 @@ struct answer *start_write(struct fixture *fx, uint64_t offset, const void *data
 struct answer *start_range(struct fixture *fx, enum image_range_op op, uint64_t offset,
                            uint64_t length);
 struct answer *start_flush(struct fixture *fx);
-/* From a thread of its own, which may have to do the commit: for destinations that hang. It cannot
- * be cancelled. */
+/* image_flush_here() */
+struct answer *start_flush_here(struct fixture *fx);
+/* The same on a thread of its own: for destinations that hang. It cannot be cancelled. */
 struct answer *start_flush_elsewhere(struct fixture *fx);
 struct answer *start_pause(struct fixture *fx);
 bool answer_is_done(struct answer *answer);

@@ -301,7 +301,7 @@ static void a_write_beside_a_failing_commit_is_lost_or_refused(void **state)
 	fx->params.destination = &gate.io;
 	fixture_open(fx);
 	gate_io_hold(&gate, false, false, true);
-	flush = start_flush_elsewhere(fx);
+	flush = start_flush(fx);
 	gate_io_wait_held(&gate, 1);
 	assert_int_equal(do_write(fx, 0, data, 65536), 0);
 	memory_io_fail(fx->destination, MEMORY_IO_SYNC, 1, -EIO, false);
@@ -331,7 +331,7 @@ static void writes_before_and_after_the_freeze_are_lost_with_the_metadata(void *
 	assert_int_equal(do_flush(fx), 0);
 	gate_io_hold(&gate, false, false, true);
 	assert_int_equal(do_write(fx, 0, data, 65536), 0);
-	flush = start_flush_elsewhere(fx);
+	flush = start_flush(fx);
 	gate_io_wait_held(&gate, 1);
 	assert_int_equal(do_write(fx, 2 * 65536, data, 65536), 0);
 	memory_io_fail(fx->metadata_io, MEMORY_IO_WRITE, 1, -EIO, true);
@@ -420,7 +420,7 @@ static void a_write_between_two_commits_belongs_to_one_of_them(void **state)
 		assert_int_equal(do_flush(fx), 0);
 		memory_io_fail(fx->metadata_io, MEMORY_IO_WRITE, 1, -EIO, true);
 		lock_holder_begin(&holder, fx->metadata);
-		flush = start_flush_elsewhere(fx);
+		flush = start_flush(fx);
 		fixture_sleep_ms(1);
 		for (unsigned int w = 0; w < NR_WRITES; w++) {
 			writes[w] = (struct held_write){.fx = fx, .region = w};
