@@ -71,6 +71,8 @@ class Job:
     name = None
     metrics = ()
     ours = "clonefs"
+    # Of the jobs that run when none is named?
+    is_usual = True
 
     def __init__(self, bench):
         self.bench = bench
