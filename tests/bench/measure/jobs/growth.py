@@ -127,8 +127,9 @@ class Load:
             self._clone.control("flush")
 
     def burst(self, seed):
-        """More readers at once than there are connections, of little and of much."""
-        for options in (("-t64", "-n2000"), ("-t16", "-n128", "-c", "-b%d" % MIB, "-g%d" % RUN)):
+        """More at once than there are connections and workers: small and large reads, large writes."""
+        large = ("-n128", "-b%d" % MIB, "-g%d" % RUN)
+        for options in (("-t64", "-n2000"), ("-t16", "-c", *large), ("-t32", "-w", *large)):
             random_io(self._bench, self._clone.image, *options, "-S%d" % seed)
 
     def is_over(self, seconds):
