@@ -77,14 +77,19 @@ class Load:
         else:
             self._known[numbers.randrange(10000)] = offset
 
+    @staticmethod
+    def _read(fd, buffer, size, offset):
+        with memoryview(buffer) as whole, whole[:size] as part:
+            os.preadv(fd, [part], offset)
+
     def read_cold(self, numbers, fd, buffer):
         offset = self._somewhere(numbers)
-        os.preadv(fd, [memoryview(buffer)[:BLOCK]], offset)
+        self._read(fd, buffer, BLOCK, offset)
         self._remember(numbers, offset)
 
     def read_known(self, numbers, fd, buffer):
         size = numbers.choice((BLOCK, BLOCK, REGION))
-        os.preadv(fd, [memoryview(buffer)[:size]], numbers.choice(self._known))
+        self._read(fd, buffer, size, numbers.choice(self._known))
 
     def write(self, numbers, fd, buffer):
         """Part of a missing region, part of one that is here, or all of one; sometimes a sync."""
@@ -127,10 +132,33 @@ class Load:
             self._clone.control("flush")
 
     def burst(self, seed):
-        """More at once than there are connections and workers: small and large reads, large writes."""
-        large = ("-n128", "-b%d" % MIB, "-g%d" % RUN)
-        for options in (("-t64", "-n2000"), ("-t16", "-c", *large), ("-t32", "-w", *large)):
-            random_io(self._bench, self._clone.image, *options, "-S%d" % seed)
+        """More at once than there are connections and workers: small and large reads, reads of what is
+        here that wait for the disk, and at last large writes, which fill the buffers of all workers."""
+        large = ("-n128", "-b%d" % MIB, "-g%d" % RUN, "-S%d" % seed)
+        random_io(self._bench, self._clone.image, "-t64", "-n2000", "-S%d" % seed)
+        random_io(self._bench, self._clone.image, "-t16", "-c", *large)
+        self._read_from_disk(seed)
+        random_io(self._bench, self._clone.image, "-t32", "-w", *large)
+
+    def _read_from_disk(self, seed):
+        os.sync()
+        fd = os.open(self._clone.destination, os.O_RDONLY)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+        readers = [threading.Thread(target=self._read_some, args=(1000 * seed + i,))
+                   for i in range(64)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+
+    def _read_some(self, seed):
+        numbers = random.Random(seed)
+        fd = os.open(self._clone.image, os.O_RDONLY | os.O_DIRECT)
+        with contextlib.closing(mmap.mmap(-1, REGION)) as buffer:
+            for _ in range(20):
+                self.read_known(numbers, fd, buffer)
+        os.close(fd)
 
     def is_over(self, seconds):
         """Waits so long, or until a thread fails."""
