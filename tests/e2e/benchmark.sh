@@ -40,6 +40,10 @@ assert_eq "$(curl -gsS --noproxy '*' -o "$T/part" -w '%{http_code}' -r 69206016-
 assert_eq "$(ask "$url/stats" | jq -c '[.requests, .bytes]')" "[6,$(((66 << 20) + 1 + 69996 + 200001 + 10))]" \
 	"requests and bytes the server counted"
 
+found=$("$BENCH/first_byte" -n 3 "${url##*:}")
+jq -e '.requests == 3 and .mean_us >= 1000' <<<"$found" >/dev/null ||
+	fail "3 regions, 1 ms to the first byte of each: $found"
+
 # Paced: 8 MiB at 16 MiB/s cannot come in less than half a second, whatever the machine does.
 start slow range_server/range_server -s 8 -t 0 -l 16777216
 seconds=$(ask -o "$T/part" -w '%{time_total}' \

@@ -24,6 +24,8 @@ def parse_arguments():
                         help="rounds of each job (7; with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer: a few minutes")
     parser.add_argument("--only", metavar="JOB[,JOB...]", help="these only; a name or its begin")
+    parser.add_argument("--growth", type=float, metavar="MINUTES",
+                        help="the job growth as well, for so long (--only growth: 60)")
     parser.add_argument("--list", action="store_true", help="show the jobs' names and end")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
@@ -32,16 +34,19 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def chosen_jobs(only):
-    if not only:
-        return JOBS
-    names = only.split(",")
+def is_named(job, names):
+    return job.name in names or any(job.name.startswith(name) for name in names
+                                    if not any(other.name == name for other in JOBS))
+
+
+def chosen_jobs(only, with_growth):
+    names = only.split(",") if only else []
     for name in names:
         if not any(job.name.startswith(name) for job in JOBS):
             sys.exit("no such job: %s (--list shows them)" % name)
     return [job for job in JOBS
-            if job.name in names or any(job.name.startswith(name) for name in names
-                                        if not any(job.name == name for job in JOBS))]
+            if (is_named(job, names) if names else job.is_usual) or
+            (job.name == "growth" and with_growth)]
 
 
 def run_job(job, rounds, result, peers):
@@ -89,9 +94,10 @@ def main():
     }
     for name, why in missing.items():
         print("SKIPPED: peer %s: %s" % (name, why))
-    bench = Bench(arguments.build, arguments.folder, arguments.quick, peers)
+    bench = Bench(arguments.build, arguments.folder, arguments.quick, peers,
+                  arguments.growth or 60)
     with contextlib.closing(bench):
-        for job in chosen_jobs(arguments.only):
+        for job in chosen_jobs(arguments.only, arguments.growth):
             run_job(job(bench), rounds, result,
                     [peer.name for peer in peers if not peer.is_tuned])
             save(arguments, result)

@@ -12,11 +12,12 @@ from server import RangeServer
 class Bench:
     """Folders and what is mounted go with close()."""
 
-    def __init__(self, build, folder, quick, peers):
+    def __init__(self, build, folder, quick, peers, growth_minutes):
         self.build = build
         self.folder = folder
         self.quick = quick
         self.peers = peers
+        self.growth_minutes = growth_minutes
         self._stack = contextlib.ExitStack()
         self._hydrated = None
 

@@ -40,6 +40,9 @@ class Clone:
         connection.request("GET", "/v1/status", headers={"Connection": "close"})
         return json.load(connection.getresponse())
 
+    def control(self, command, *words):
+        return output_of(self._bench.build + "/cli/clonectl", command, self.state, *words)
+
     def wait_hydrated(self):
         """Until all is on stable storage. clonectl would look four times a second only."""
         wait_until(lambda: self.status()["hydration"] == "done", seconds=1200, step=0.02)
@@ -52,6 +55,6 @@ class Clone:
 
     def close(self):
         run("umount", self.mountpoint)
-        output_of(self._bench.build + "/cli/clonectl", "wait", "--exit", self.state)
+        self.control("wait", "--exit")
         shutil.rmtree(self.state)
         os.rmdir(self.mountpoint)

@@ -44,6 +44,20 @@ class Target:
         return ratio, self.is_met(ratio)
 
 
+class Excess(Target):
+    """A bound on how much ours is above another contender's figure, in the metric's unit."""
+
+    def text(self):
+        return "%s above %s" % (self.bound_text(), self.against)
+
+    def judge(self, metric, ours, others, peers):
+        excesses = [mine - other for mine, other in zip(ours, others.get(self.against, ()))]
+        if not excesses:
+            return None
+        excess = statistics.median(excesses)
+        return excess, self.is_met(excess)
+
+
 class Bound(Target):
     """A bound on our figure itself."""
 
@@ -71,6 +85,8 @@ class Job:
     name = None
     metrics = ()
     ours = "clonefs"
+    # Of the jobs that run when none is named?
+    is_usual = True
 
     def __init__(self, bench):
         self.bench = bench

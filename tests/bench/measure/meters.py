@@ -11,6 +11,12 @@ def random_io(bench, path, *options):
     return json.loads(output_of(bench.program("random_io"), *options, path))
 
 
+def first_byte_ms(bench, server, count):
+    """See first_byte.c: mean of so many regions asked for."""
+    found = json.loads(output_of(bench.program("first_byte"), "-n%d" % count, server.port))
+    return found["mean_us"] / 1e3
+
+
 def read_whole(path):
     """Seconds one dd takes."""
     start = time.perf_counter()

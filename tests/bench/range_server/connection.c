@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/range_server/request.h"
@@ -15,6 +17,8 @@
 	"Accept-Ranges: bytes\r\n"
 /* What one turn may send without a limit, so that the others get theirs. */
 #define TURN_MAX (1u << 20)
+/* Older stamps, in seconds, are not believed. */
+#define AGE_MAX 0.1
 
 enum state { TAKES_REQUEST, SLEEPS_BEFORE_ANSWER, SENDS_HEAD, SENDS_CHUNK, SLEEPS_BEFORE_CHUNK };
 
@@ -24,6 +28,7 @@ struct connection {
 	struct server_settings *settings;
 	struct pace pace;
 	double until;
+	double arrived; /* what it received last */
 	bool keep_alive;
 	char input[8192];
 	size_t input_length;
@@ -109,19 +114,56 @@ static void answer_image(struct connection *connection, const struct request *re
 	connection->left = request->is_head ? 0 : length;
 }
 
-static void begin_answer(struct connection *connection, const struct request *request, double now)
+static void begin_answer(struct connection *connection, const struct request *request)
 {
 	connection->head_sent = 0;
 	connection->left = 0;
 	connection->keep_alive = request->keep_alive;
 	if (strcmp(request->path, "/disk.raw") == 0) {
 		answer_image(connection, request);
-		connection->until = now + connection->settings->ttfb;
+		connection->until = connection->arrived + connection->settings->ttfb;
 	} else {
 		answer_small(connection, request);
-		connection->until = now;
+		connection->until = connection->arrived;
 	}
 	connection->state = SLEEPS_BEFORE_ANSWER;
+}
+
+/* How long ago the kernel got a message, by the clock it stamps with. */
+static double age_of(struct msghdr *message)
+{
+	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	struct timespec stamp, now;
+	double age;
+
+	if (!control || control->cmsg_level != SOL_SOCKET ||
+	    control->cmsg_type != SCM_TIMESTAMPNS || clock_gettime(CLOCK_REALTIME, &now) < 0)
+		return 0;
+	memcpy(&stamp, CMSG_DATA(control), sizeof(stamp));
+	age = (double)(now.tv_sec - stamp.tv_sec) + (double)(now.tv_nsec - stamp.tv_nsec) / 1e9;
+	/* That clock may be set meanwhile. */
+	return age > 0 && age < AGE_MAX ? age : 0;
+}
+
+/* As recv(2). The time to the first byte begins when a request is here, not when the server wakes.
+ */
+static ssize_t receive(struct connection *connection, double now)
+{
+	struct iovec space = {connection->input + connection->input_length,
+	                      sizeof(connection->input) - connection->input_length};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(struct timespec))];
+	} control;
+	struct msghdr message = {.msg_iov = &space,
+	                         .msg_iovlen = 1,
+	                         .msg_control = &control,
+	                         .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(connection->fd, &message, 0);
+
+	if (n > 0)
+		connection->arrived = now - age_of(&message);
+	return n;
 }
 
 /* 1: a request is there; 0: not yet; negative: the connection ends. */
@@ -139,8 +181,7 @@ static int take_request(struct connection *connection, double now)
 			break;
 		if (connection->input_length == sizeof(connection->input))
 			return -EINVAL;
-		n = recv(connection->fd, connection->input + connection->input_length,
-		         sizeof(connection->input) - connection->input_length, 0);
+		n = receive(connection, now);
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN ? 0 : -ECONNRESET;
 		connection->input_length += (size_t)n;
@@ -149,7 +190,7 @@ static int take_request(struct connection *connection, double now)
 		return r;
 	connection->input_length -= (size_t)r;
 	memmove(connection->input, connection->input + r, connection->input_length);
-	begin_answer(connection, &request, now);
+	begin_answer(connection, &request);
 	return 1;
 }
 

@@ -26,12 +26,14 @@
 #include "tests/bench/range_server/alarms.h"
 #include "tests/bench/range_server/connection.h"
 
-#define EVENTS_MAX 64
+#define EVENTS_MAX   64
+#define LATENESS_MAX 100e-6
 
 struct server {
 	struct server_settings settings;
 	struct alarms alarms;
 	int epoll_fd, listen_fd;
+	double lateness; /* seconds, of timers: what those up to now were late by */
 };
 
 static double now(void)
@@ -87,6 +89,7 @@ static int accept_all(struct server *server)
 		if (!connection)
 			return -ENOMEM;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
 		/* Edges only: who waits for its time is not woken, and asks again afterwards. */
 		r = watch(server, fd, EPOLLIN | EPOLLOUT | EPOLLET, connection);
 		if (r < 0)
@@ -106,21 +109,36 @@ static int ring_alarms(struct server *server)
 	return r;
 }
 
+/* A processor that sleeps wakes up late. It is told to as much earlier as it was late before, and
+ * the rest is waited for awake: some microseconds. */
+static void wait_awake(struct server *server, double armed, double due)
+{
+	double woken = now();
+	double late = woken - armed;
+
+	if (late > LATENESS_MAX)
+		late = LATENESS_MAX;
+	server->lateness += (late - server->lateness) / 8;
+	while (now() < due)
+		;
+}
+
 static int wait_for_events(struct server *server, struct epoll_event *events)
 {
 	struct timespec timeout = {0};
-	bool has_alarm = server->alarms.count > 0;
+	double due = server->alarms.count > 0 ? server->alarms.heap[0].due : 0;
+	double start = now();
+	double seconds = due - start - server->lateness;
+	int count;
 
-	if (has_alarm) {
-		double seconds = server->alarms.heap[0].due - now();
-
-		if (seconds > 0) {
-			timeout.tv_sec = (time_t)seconds;
-			timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
-		}
+	if (seconds > 0) {
+		timeout.tv_sec = (time_t)seconds;
+		timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
 	}
-	return epoll_pwait2(server->epoll_fd, events, EVENTS_MAX, has_alarm ? &timeout : NULL,
-	                    NULL);
+	count = epoll_pwait2(server->epoll_fd, events, EVENTS_MAX, due > 0 ? &timeout : NULL, NULL);
+	if (count == 0 && seconds > 0)
+		wait_awake(server, start + seconds, due);
+	return count;
 }
 
 /* 1: standard input has ended. */

@@ -2,6 +2,7 @@
 
 from jobs.background import JOBS as BACKGROUND
 from jobs.footprint import JOBS as FOOTPRINT
+from jobs.growth import JOBS as GROWTH
 from jobs.hydrated import JOBS as HYDRATED
 from jobs.local import JOBS as LOCAL
 from jobs.passthrough import JOBS as PASSTHROUGH
@@ -9,4 +10,5 @@ from jobs.random import JOBS as RANDOM
 from jobs.sequential import JOBS as SEQUENTIAL
 from jobs.writes import JOBS as WRITES
 
-JOBS = RANDOM + SEQUENTIAL + BACKGROUND + HYDRATED + PASSTHROUGH + WRITES + LOCAL + FOOTPRINT
+JOBS = (RANDOM + SEQUENTIAL + BACKGROUND + HYDRATED + PASSTHROUGH + WRITES + LOCAL + FOOTPRINT +
+        GROWTH)

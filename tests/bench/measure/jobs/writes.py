@@ -1,9 +1,11 @@
 """Writes: a sync that has nothing to commit, and writes of regions that are not there."""
 
 import contextlib
+import statistics
 
 from clone import Clone
 from job import Job, Metric, Target
+from limits import REGION, h2load
 from machine import drop_caches, run
 from meters import random_io
 from server import RangeServer
@@ -39,13 +41,22 @@ class Fsync(Job):
                 ("destination's disk", lambda number: self.once(self.plain, "-f", number))]
 
 
-class ColdWrite(Job):
+class ColdWriteBurst(Job):
+    """As many writes as land at once in regions that are not there, each in another one.
+
+    A burst takes some hundredths of a second: its file has been written to before, what the burst
+    before it left to be done is over, and a round's figure is the median of several."""
+
     name = "cold-write"
     ours = "cold"
+    bursts = 5
+    # Each makes 64 KiB partial. Up to 32 MiB they are left alone for a while, up to 64 MiB they land
+    # at once beside what is fetched.
+    lengths = {"short": 500, "long": 900}
     metrics = (
-        Metric("speed", "cold 4 KiB random write, 1 writer, no fsync", "writes/s",
+        Metric("short", "500 cold 4 KiB random writes, 1 writer, no fsync", "writes/s",
                Target("hydrated", least=0.80)),
-        Metric("pulled", "bytes pulled meanwhile per write", "regions", more_is_better=False),
+        Metric("long", "900 of them, beside the fetch of their regions", "writes/s"),
     )
 
     def __init__(self, bench):
@@ -54,25 +65,65 @@ class ColdWrite(Job):
 
     def prepare(self, stack):
         self.clone = self.bench.hydrated_clone()
-        self.server = stack.enter_context(contextlib.closing(RangeServer(self.bench, 8192)))
+        # So large that bursts do not meet.
+        self.server = stack.enter_context(contextlib.closing(RangeServer(self.bench, 32768)))
 
-    def write(self, image, number):
-        return random_io(self.bench, image, "-w", "-n4000", "-s3", "-S%d" % (number + 1))
+    def write(self, clone, number):
+        rates = {key: [] for key in self.lengths}
+        for burst in range(self.bursts + 1):
+            for place, (key, length) in enumerate(self.lengths.items()):
+                found = random_io(self.bench, clone.image, "-w", "-n%d" % length,
+                                  "-S%d" % (1 + 100 * number + 2 * burst + place))
+                clone.control("flush")
+                rates[key].append(found["rate"])
+        # The first one creates the file that says that users have written.
+        return {key: statistics.median(values[1:]) for key, values in rates.items()}
 
     def cold_once(self, number):
         drop_caches()
         with contextlib.closing(Clone(self.bench, self.server.url, "no_hydration")) as clone:
-            before = self.server.stats()["bytes"]
-            found = self.write(clone.image, number)
-            pulled = self.server.stats()["bytes"] - before
-        return {"speed": found["rate"], "pulled": pulled / found["operations"] / 65536}
+            return self.write(clone, number)
 
     def hydrated_once(self, number):
         drop_caches()
-        return {"speed": self.write(self.clone.image, number)["rate"]}
+        return self.write(self.clone, number)
 
     def contenders(self):
         return [("cold", self.cold_once), ("hydrated", self.hydrated_once)]
 
 
-JOBS = (Fsync, ColdWrite)
+class ColdWriteSustained(Job):
+    """After as many as may be partial: for each new one the source has to bring the rest of another."""
+
+    name = "cold-write-sustained"
+    connections = 16
+    metrics = (
+        Metric("speed", "the same after the first 1024, %d connections" % connections, "writes/s"),
+        Metric("pulled", "bytes pulled meanwhile per write", "regions", more_is_better=False),
+    )
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.server = None
+
+    def prepare(self, stack):
+        self.server = stack.enter_context(contextlib.closing(RangeServer(self.bench, 32768)))
+
+    def ours_once(self, number):
+        drop_caches()
+        options = "no_hydration,max_connections=%d" % self.connections
+        with contextlib.closing(Clone(self.bench, self.server.url, options)) as clone:
+            random_io(self.bench, clone.image, "-w", "-n1024", "-S%d" % (2 * number + 1))
+            before = self.server.stats()["bytes"]
+            found = random_io(self.bench, clone.image, "-w", "-s3", "-S%d" % (2 * number + 2))
+            pulled = self.server.stats()["bytes"] - before
+        return {"speed": found["rate"], "pulled": pulled / found["operations"] / REGION}
+
+    def h2load_once(self, _):
+        return {"speed": h2load(self.server.url, 2400, self.connections)}
+
+    def contenders(self):
+        return [("clonefs", self.ours_once), ("h2load", self.h2load_once)]
+
+
+JOBS = (Fsync, ColdWriteBurst, ColdWriteSustained)
