@@ -1,10 +1,11 @@
 """Opens of a complete clone that the kernel passes to the destination: as a file, and below a loop."""
 
 import re
+from collections import Counter
 
 from job import Job, Metric, Target
 from machine import Skip, drop_caches, output_of, run
-from meters import fio_random, read_whole
+from meters import fio_in_turn, read_part
 
 
 def libfuse_version(pid):
@@ -15,23 +16,28 @@ def libfuse_version(pid):
 
 
 class Passthrough(Job):
-    """From the disk. The destination is read in the same way as the image."""
+    """From the disk. The destination is read in the same way as the image.
+
+    What is to be seen is small beside how much a disk changes its speed from one second to the next:
+    a round is many short turns of both, one after the other."""
 
     on_loop = False
+    turns = 10
 
     def __init__(self, bench):
         super().__init__(bench)
-        self.clone = self.image = self.destination = None
+        self.clone = None
+        self.paths = {}
+        self.rounds = {}
 
     def prepare(self, stack):
         self.clone = self.bench.hydrated_clone()
         version = libfuse_version(self.clone.pid)
         if version < (3, 17):
             raise Skip("needs libfuse 3.17, the daemon runs with %d.%d" % version)
-        self.image, self.destination = self.clone.image, self.clone.destination
+        self.paths = {"clonefs": self.clone.image, "destination": self.clone.destination}
         if self.on_loop:
-            self.image = self.attach(stack, self.image)
-            self.destination = self.attach(stack, self.destination)
+            self.paths = {name: self.attach(stack, path) for name, path in self.paths.items()}
 
     @staticmethod
     def attach(stack, path):
@@ -39,35 +45,52 @@ class Passthrough(Job):
         stack.callback(run, "losetup", "-d", device)
         return device
 
-    def measure(self, path, number):
-        """(speed, how many of what the processor time is counted for)"""
+    def read_in_turn(self, paths, number):
+        """Of each path in this order [(how much, in how many seconds)]"""
         raise NotImplementedError
 
-    def passed(self, number):
+    def whole_round(self, number):
+        """What each contender has found in a round."""
         drop_caches()
+        names = [name for turn in range(self.turns)
+                 for name in (sorted(self.paths) if turn % 2 else sorted(self.paths)[::-1])]
         before = self.clone.cpu_seconds()
-        speed, count = self.measure(self.image, number)
-        return {"speed": speed, "cpu": 1e6 * (self.clone.cpu_seconds() - before) / count}
+        parts = self.read_in_turn([self.paths[name] for name in names], number)
+        cpu = self.clone.cpu_seconds() - before
+        amount, seconds = Counter(), Counter()
+        for name, (part, time) in zip(names, parts):
+            amount[name] += part
+            seconds[name] += time
+        found = {name: {"speed": amount[name] / seconds[name]} for name in self.paths}
+        found["clonefs"]["cpu"] = 1e6 * cpu / amount["clonefs"]
+        return found
 
-    def direct(self, number):
-        drop_caches()
-        return {"speed": self.measure(self.destination, number)[0]}
+    def found(self, name, number):
+        if number not in self.rounds:
+            self.rounds[number] = self.whole_round(number)
+        return self.rounds[number][name]
 
     def contenders(self):
-        return [("clonefs", self.passed), ("destination", self.direct)]
+        return [(name, lambda number, name=name: self.found(name, number)) for name in self.paths]
 
 
 class PassthroughRandom(Passthrough):
     depth = 16
 
-    def measure(self, path, number):
-        return fio_random(path, self.depth, 1 if self.bench.quick else 3, number + 1)
+    def read_in_turn(self, paths, number):
+        return fio_in_turn(paths, self.depth, 1 + number * len(paths))
 
 
 class PassthroughSequential(Passthrough):
-    def measure(self, path, number):
-        size_mib = self.clone.status()["size"] / (1 << 20)
-        return size_mib / read_whole(path), size_mib
+    """Through the page cache. Each turn reads another part, from the last to the first, so that
+    nothing is there already, not even by read-ahead."""
+
+    turns = 32
+
+    def read_in_turn(self, paths, number):
+        part = self.clone.status()["size"] // len(paths) >> 20
+        return [(part, read_part(path, part * i, part))
+                for i, path in zip(reversed(range(len(paths))), paths)]
 
 
 def metrics(text, unit, each):
