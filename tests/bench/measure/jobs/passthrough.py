@@ -22,7 +22,7 @@ class Passthrough(Job):
     a round is many short turns of both, one after the other."""
 
     on_loop = False
-    turns = 10
+    turns = 16
 
     def __init__(self, bench):
         super().__init__(bench)
