@@ -22,6 +22,20 @@ make_clean_root() {
 	ln -sf ../proc/self/mounts "$root/etc/mtab"
 }
 
+# make_trixie ROOT PACKAGE...: the next Debian. Packages are baked into the kept root; another list of
+# packages makes another root.
+make_trixie() {
+	local root=$1 packages
+	shift
+	packages=$(IFS=,; echo "$*")
+	[[ $(cat "$root/.packages" 2>/dev/null) != "$packages" ]] || return 0
+	rm -rf --one-file-system "$root" "$root.new"
+	mkdir -p "$(dirname "$root")"
+	mmdebstrap --quiet --variant=apt --include="$packages" trixie "$root.new" "$(debian_mirror)"
+	printf '%s\n' "$packages" >"$root.new/.packages"
+	mv "$root.new" "$root"
+}
+
 # copy_tree FOLDER: the tracked files, into a new folder.
 copy_tree() {
 	mkdir -p "$1"

@@ -17,9 +17,10 @@ from peers import installed_peers
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="tests/bench/run")
+    parser = argparse.ArgumentParser(prog="tests/bench/run", allow_abbrev=False)
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--folder", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--command", default="tests/bench/run", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, metavar="N",
                         help="rounds of each job (7; with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer: a few minutes")
@@ -29,7 +30,7 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="show the jobs' names and end")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", metavar="FILE", 
+    parser.add_argument("--markdown", metavar="FILE",
                         help="write the table there, in a page between its marks")
     return parser.parse_args()
 
@@ -76,7 +77,7 @@ def save(arguments, result):
         with open(arguments.json, "w", encoding="ascii") as file:
             json.dump(result, file, indent=1)
     if arguments.markdown:
-        put_into_page(arguments.markdown, markdown(result))
+        put_into_page(arguments.markdown, markdown(result), arguments.command)
 
 
 def main():

@@ -59,21 +59,22 @@ def entry_text(entry):
     return "\n".join(lines)
 
 
-BEGIN, END = "<!-- what tests/bench/run wrote -->\n", "<!-- its end -->\n"
+END = "<!-- its end -->\n"
 
 
-def put_into_page(path, table):
-    """Between its marks if the file is a page that has them, else the table is the file."""
-    page = BEGIN + END
+def put_into_page(path, table, command):
+    """Between the marks of @command if the file is a page that has them, else the table is the file."""
+    begin_mark = "<!-- what %s wrote -->\n" % command
+    page = begin_mark + END
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             page = file.read()
-    before, begin, rest = page.partition(BEGIN)
+    before, begin, rest = page.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
         before, after = "", ""
     with open(path, "w", encoding="utf-8") as file:
-        file.write(before + BEGIN + "\n" + table + "\n" + END + after)
+        file.write(before + begin_mark + "\n" + table + "\n" + END + after)
 
 
 def markdown(result):

@@ -1,10 +1,11 @@
 """Opens of a complete clone that the kernel passes to the destination: as a file, and below a loop."""
 
 import re
+from collections import Counter
 
 from job import Job, Metric, Target
-from machine import Skip, cpu_seconds, drop_caches, output_of, run
-from meters import fio_random
+from machine import Skip, drop_caches, output_of, run
+from meters import fio_in_turn, read_part
 
 
 def libfuse_version(pid):
@@ -15,51 +16,28 @@ def libfuse_version(pid):
 
 
 class Passthrough(Job):
-    """16 deep, from the disk."""
+    """From the disk. The destination is read in the same way as the image.
+
+    What is to be seen is small beside how much a disk changes its speed from one second to the next:
+    a round is many short turns of both, one after the other."""
+
+    on_loop = False
+    turns = 16
 
     def __init__(self, bench):
         super().__init__(bench)
-        self.clone = self.image = self.destination = None
+        self.clone = None
+        self.paths = {}
+        self.rounds = {}
 
     def prepare(self, stack):
         self.clone = self.bench.hydrated_clone()
         version = libfuse_version(self.clone.pid)
         if version < (3, 17):
             raise Skip("needs libfuse 3.17, the daemon runs with %d.%d" % version)
-        self.image, self.destination = self.clone.image, self.clone.destination
-
-    def once(self, path, number):
-        drop_caches()
-        before = cpu_seconds(self.clone.pid)
-        speed, count = fio_random(path, 16, 1 if self.bench.quick else 3, number + 1)
-        return {"speed": speed, "cpu": 1e6 * (cpu_seconds(self.clone.pid) - before) / count}
-
-    def contenders(self):
-        return [("clonefs", lambda number: self.once(self.image, number)),
-                ("destination", lambda number: self.once(self.destination, number))]
-
-
-def metrics(text):
-    return (
-        Metric("speed", "passed 4 KiB random read, 16 deep, " + text, "reads/s",
-               Target("destination", least=0.95)),
-        Metric("cpu", "processor time of the daemon for each read", "us", more_is_better=False),
-    )
-
-
-class PassthroughFile(Passthrough):
-    name = "passthrough"
-    metrics = metrics("the file")
-
-
-class PassthroughLoop(Passthrough):
-    name = "passthrough-loop"
-    metrics = metrics("a loop device on it")
-
-    def prepare(self, stack):
-        super().prepare(stack)
-        self.image = self.attach(stack, self.image)
-        self.destination = self.attach(stack, self.destination)
+        self.paths = {"clonefs": self.clone.image, "destination": self.clone.destination}
+        if self.on_loop:
+            self.paths = {name: self.attach(stack, path) for name, path in self.paths.items()}
 
     @staticmethod
     def attach(stack, path):
@@ -67,5 +45,96 @@ class PassthroughLoop(Passthrough):
         stack.callback(run, "losetup", "-d", device)
         return device
 
+    def read_in_turn(self, paths, number):
+        """Of each path in this order [(how much, in how many seconds)]"""
+        raise NotImplementedError
 
-JOBS = (PassthroughFile, PassthroughLoop)
+    def whole_round(self, number):
+        """What each contender has found in a round."""
+        drop_caches()
+        names = [name for turn in range(self.turns)
+                 for name in (sorted(self.paths) if turn % 2 else sorted(self.paths)[::-1])]
+        before = self.clone.cpu_seconds()
+        parts = self.read_in_turn([self.paths[name] for name in names], number)
+        cpu = self.clone.cpu_seconds() - before
+        amount, seconds = Counter(), Counter()
+        for name, (part, time) in zip(names, parts):
+            amount[name] += part
+            seconds[name] += time
+        found = {name: {"speed": amount[name] / seconds[name]} for name in self.paths}
+        found["clonefs"]["cpu"] = 1e6 * cpu / amount["clonefs"]
+        return found
+
+    def found(self, name, number):
+        if number not in self.rounds:
+            self.rounds[number] = self.whole_round(number)
+        return self.rounds[number][name]
+
+    def contenders(self):
+        return [(name, lambda number, name=name: self.found(name, number)) for name in self.paths]
+
+
+class PassthroughRandom(Passthrough):
+    depth = 16
+
+    def read_in_turn(self, paths, number):
+        return fio_in_turn(paths, self.depth, 1 + number * len(paths))
+
+
+class PassthroughSequential(Passthrough):
+    """Through the page cache. Each turn reads another part, from the last to the first, so that
+    nothing is there already, not even by read-ahead."""
+
+    turns = 32
+
+    def read_in_turn(self, paths, number):
+        part = self.clone.status()["size"] // len(paths) >> 20
+        return [(part, read_part(path, part * i, part))
+                for i, path in zip(reversed(range(len(paths))), paths)]
+
+
+def metrics(text, unit, each):
+    return (
+        Metric("speed", "passed " + text, unit, Target("destination", least=0.95)),
+        Metric("cpu", "processor time of the daemon for each " + each, "us", more_is_better=False),
+    )
+
+
+def random_metrics(text):
+    return metrics("4 KiB random read, " + text, "reads/s", "read")
+
+
+def sequential_metrics(text):
+    return metrics("sequential read, " + text, "MiB/s", "MiB")
+
+
+class PassthroughFile1(PassthroughRandom):
+    name = "passthrough-file-1"
+    depth = 1
+    metrics = random_metrics("1 deep, the file")
+
+
+class PassthroughFile16(PassthroughRandom):
+    name = "passthrough-file-16"
+    metrics = random_metrics("16 deep, the file")
+
+
+class PassthroughFileSequential(PassthroughSequential):
+    name = "passthrough-file-sequential"
+    metrics = sequential_metrics("the file")
+
+
+class PassthroughLoop16(PassthroughRandom):
+    name = "passthrough-loop-16"
+    on_loop = True
+    metrics = random_metrics("16 deep, a loop device on it")
+
+
+class PassthroughLoopSequential(PassthroughSequential):
+    name = "passthrough-loop-sequential"
+    on_loop = True
+    metrics = sequential_metrics("a loop device on it")
+
+
+JOBS = (PassthroughFile1, PassthroughFile16, PassthroughFileSequential, PassthroughLoop16,
+        PassthroughLoopSequential)
