@@ -5,7 +5,9 @@
 
 require_clonefs
 own_network
-make_image "$T/www/disk.raw" 2M 1
+make_image "$T/www/disk.raw" 32M 1
+# Readers go from here downwards, so that nothing is read ahead for the next one.
+END=33554432
 start_range_server --bind 127.0.0.1
 PORT=$(port_of "$URL")
 
@@ -22,10 +24,10 @@ hosts '127.0.0.9 moves.test'
 # Connections that are kept go on; a new one finds the new place once the name has been forgotten.
 moved() {
 	curl -gfsS --noproxy '*' -d '{"drop_connections":true}' "$old/_control" >/dev/null
-	reads_at $((place += 65536)) || fail "not readable while the name moves"
+	reads_at $((place -= 131072)) || fail "not readable while the name moves"
 	(($(came_to "$new_log") > 0))
 }
-place=0
+place=$END
 wait_for 60 moved
 stop_process "$old_pid"
 before=$(came_to "$old_log")
@@ -55,14 +57,14 @@ hosts ''
 hangs() {
 	server_control '{"drop_connections":true}' >/dev/null
 	if process_is_gone "${HANGING:-none}"; then
-		place=$((place + 65536))
+		place=$((place - 131072))
 		dd if="$(image_of)" iflag=direct,skip_bytes bs=4096 count=1 skip="$place" of=/dev/null \
 			status=none 2>>"$T/logs/hanging" &
 		HANGING=$!
 	fi
 	[[ -s $T/name-server ]]
 }
-place=131072
+place=$END
 wait_for 60 hangs
 ! process_is_gone "$HANGING" || fail "the reader whose name hangs has ended"
 began=$SECONDS
