@@ -184,8 +184,11 @@ static void answered(struct image *img, uint64_t asked_ns, uint64_t now_ns) CF_I
 
 void silence_first_byte_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
 {
+	bool is_next =
+	        fetch->asked_again_ns && fetch->submitted_ns < fetch->asked_again_ns + SILENT_NS;
+
 	/* S5. */
-	if (fetch->asked_again_ns && now_ns > fetch->submitted_ns + silence_ns_locked(img))
+	if (is_next && now_ns > fetch->submitted_ns + silence_ns_locked(img))
 		img->outage.patient_until_ns = now_ns + PATIENT_NS;
 	if (fetch->req.fresh_connection)
 		answered(img, fetch->submitted_ns, now_ns);

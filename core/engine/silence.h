@@ -3,20 +3,20 @@
  * way that forgot it) is known to be dead only when its attempt's stall limit is over, which is up
  * to ten seconds; and when the way is open again TCP's own retransmissions come ever more seldom.
  *
- * S1 An attempt is silent when for a second (two where the source is known to be slow) none of its
- *    bytes came, and it was not we who had no room for them.
- * S2 Beside silent attempts a *short probe* is sent: one byte, on a connection of its own, given up
- *    after twice that time. One at a time, and with all other probes and turns no more than one a
- *    second (outage.next_probe_ns). When all connections are taken and nothing comes on any of
- * them, an attempt gives one up for it: each one once in ten seconds at most, and never the only
- * one. S3 Who was asked a second before something that was answered on a connection of its own, and
- * is still silent then, is asked again: a source that is only slow would have answered him first.
+ * S1 An attempt is silent when for a second (two where the source is known to be slow) none of
+ *    its bytes came, and it was not we who had no room for them.
+ * S2 Beside silent attempts a *short probe* is sent: one byte, on a connection of its own, given
+ *    up after twice that time. One at a time, and with all other probes and turns no more than one
+ *    a second (outage.next_probe_ns). When all connections are taken and nothing comes on any of
+ *    them, an attempt gives one up: each once in ten seconds at most, and never the only one.
+ * S3 Who was asked a second before something that was answered on a connection of its own, and is
+ *    still silent then, is asked again: a source that is only slow would have answered him first.
  *    Once in ten seconds at most. The answer ends no outage: the bytes that come then do.
- * S4 After that the next max_connections attempts take connections of their own, because those that
- *    were kept may be as dead.
- * S5 Who is asked again and is silent for a second once more before he is answered was not on a
- * dead connection: the source takes longer for some bytes than for others. Nobody is asked again
- * for a minute then.
+ * S4 After that the next max_connections attempts take connections of their own, because those
+ *    that were kept may be as dead.
+ * S5 Who is silent once more in the attempt after that, and is answered then, was not on a dead
+ *    connection: the source takes longer for some bytes than for others. Nobody is asked again
+ *    for a minute.
  *
  * Only for sources behind connections (source_ops.connected). All functions want the image's lock.
  */

@@ -45,7 +45,8 @@ struct memory_source {
 	size_t nr_ending; /* open, but their done() is being called: that may submit another */
 	unsigned int nr_held;
 	uint64_t gate;
-	uint64_t swallow; /* requests that are so long */
+	uint64_t gated_length; /* requests that are so long stop at the gate */
+	uint64_t swallow;      /* requests that are so long */
 	size_t chunk;
 	unsigned int delay_us;
 	uint64_t random;
@@ -98,7 +99,8 @@ static struct plan take_plan(struct memory_source *ms) CF_REQUIRES(&ms->lock)
 static bool is_held(struct memory_source *ms, const struct job *job, uint64_t done)
         CF_REQUIRES(&ms->lock)
 {
-	return !job->cancelled && !ms->stop && (job->dead || done >= ms->gate);
+	return !job->cancelled && !ms->stop &&
+	       (job->dead || (done >= ms->gate && job->req->length >= ms->gated_length));
 }
 
 /* Waits at the gate; how many bytes may go now, 0: it was cancelled. */
@@ -113,7 +115,9 @@ static uint64_t pass_gate(struct memory_source *ms, struct job *job, uint64_t do
 			cf_cond_wait(&ms->changed, &ms->lock);
 		ms->nr_held--;
 	}
-	return job->cancelled || ms->stop ? 0 : ms->gate - done;
+	if (job->cancelled || ms->stop)
+		return 0;
+	return job->req->length < ms->gated_length ? UINT64_MAX : ms->gate - done;
 }
 
 static bool deliver(struct memory_source *ms, struct job *job, uint64_t offset, uint64_t length)
@@ -410,6 +414,13 @@ void memory_source_gate(struct memory_source *ms, uint64_t bytes)
 	cf_lock(&ms->lock);
 	ms->gate = bytes;
 	cf_cond_broadcast(&ms->changed);
+	cf_unlock(&ms->lock);
+}
+
+void memory_source_gate_from(struct memory_source *ms, uint64_t length)
+{
+	cf_lock(&ms->lock);
+	ms->gated_length = length;
 	cf_unlock(&ms->lock);
 }
 

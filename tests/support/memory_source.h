@@ -23,6 +23,8 @@ struct source *memory_source_base(struct memory_source *ms);
 /* Each request stops after @bytes of it, until the gate is moved. 0: before its first byte;
  * UINT64_MAX (the beginning): does not stop. */
 void memory_source_gate(struct memory_source *ms, uint64_t bytes);
+/* Requests for less than @length bytes do not stop at it; 0 at first. */
+void memory_source_gate_from(struct memory_source *ms, uint64_t length);
 /* It is behind connections from now on. Before use. */
 void memory_source_connect(struct memory_source *ms);
 /* Requests for @length bytes or more get no byte from now on, and those that are open none more,

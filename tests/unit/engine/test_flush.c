@@ -2,16 +2,23 @@
 
 #include "gate_io.h"
 
-static void a_flush_during_a_commit_waits_for_the_next(void **state)
+static struct fixture *opened_with(struct gate_io *gate)
 {
 	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+
+	gate_io_init(gate, fx->destination);
+	fx->params.destination = &gate->io;
+	fixture_open(fx);
+	return fx;
+}
+
+static void a_flush_during_a_commit_waits_for_the_next(void **state)
+{
 	struct answer *first, *second, *third;
 	struct gate_io gate;
+	struct fixture *fx = opened_with(&gate);
 
 	(void)state;
-	gate_io_init(&gate, fx->destination);
-	fx->params.destination = &gate.io;
-	fixture_open(fx);
 	gate_io_hold(&gate, false, false, true);
 	first = start_flush_elsewhere(fx);
 	gate_io_wait_held(&gate, 1);
@@ -56,13 +63,10 @@ static void changes_are_committed_within_a_second_or_so(void **state)
 
 static void nothing_is_synced_while_nothing_changes(void **state)
 {
-	struct fixture *fx = fixture_new(MIB, 64 * KIB);
 	struct gate_io gate;
+	struct fixture *fx = opened_with(&gate);
 
 	(void)state;
-	gate_io_init(&gate, fx->destination);
-	fx->params.destination = &gate.io;
-	fixture_open(fx);
 	assert_reads_source(fx, 0, 65536);
 	wait_until(status_of(fx).regions_committed == 1);
 	fixture_sleep_ms(1500);
@@ -73,14 +77,11 @@ static void nothing_is_synced_while_nothing_changes(void **state)
 
 static void a_flush_that_waits_can_be_cancelled(void **state)
 {
-	struct fixture *fx = fixture_new(MIB, 64 * KIB);
 	struct answer *first, *running, *waiting;
 	struct gate_io gate;
+	struct fixture *fx = opened_with(&gate);
 
 	(void)state;
-	gate_io_init(&gate, fx->destination);
-	fx->params.destination = &gate.io;
-	fixture_open(fx);
 	gate_io_hold(&gate, false, false, true);
 	first = start_flush_elsewhere(fx);
 	gate_io_wait_held(&gate, 1);
@@ -99,19 +100,15 @@ static void a_flush_that_waits_can_be_cancelled(void **state)
 	gate_io_fini(&gate);
 }
 
-/* With nothing to commit it is done on the caller's thread, and one beside it has its own after
- * that: by the committer. */
+/* With nothing to commit it is done on the caller's thread. */
 static void a_flush_of_nothing_is_one_sync_and_no_commit(void **state)
 {
-	struct fixture *fx = fixture_new(MIB, 64 * KIB);
 	struct gate_io gate;
+	struct fixture *fx = opened_with(&gate);
 	struct answer *flush;
 	void *data = filled(4096, 0x62);
 
 	(void)state;
-	gate_io_init(&gate, fx->destination);
-	fx->params.destination = &gate.io;
-	fixture_open(fx);
 	assert_reads_source(fx, 0, 65536);
 	wait_until(status_of(fx).regions_committed == 1);
 	/* Whoever committed that has put everything away when this one is answered. */

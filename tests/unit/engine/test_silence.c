@@ -131,13 +131,11 @@ static void a_probe_gets_a_connection_when_all_hang(void **state)
 	fixture_free(fx);
 }
 
-/* A second attempt at the only connection would be instead of the first one. */
-static void the_only_connection_is_left_alone(void **state)
+/* A reader waits for longer than attempts may be silent, and nothing is done about it. */
+static void assert_asked_once(struct fixture *fx)
 {
-	struct fixture *fx = connected(1);
 	struct answer *waiting;
 
-	(void)state;
 	memory_source_gate(fx->source, 0);
 	waiting = start_read(fx, 128 * KIB, 4096);
 	fixture_sleep_ms(1600);
@@ -145,6 +143,13 @@ static void the_only_connection_is_left_alone(void **state)
 	memory_source_gate(fx->source, UINT64_MAX);
 	assert_answered(fx, waiting, 128 * KIB);
 	fixture_free(fx);
+}
+
+/* A second attempt at the only connection would be instead of the first one. */
+static void the_only_connection_is_left_alone(void **state)
+{
+	(void)state;
+	assert_asked_once(connected(1));
 }
 
 static void probes_come_once_a_second_and_ask_again_once(void **state)
@@ -167,16 +172,71 @@ static void probes_come_once_a_second_and_ask_again_once(void **state)
 
 static void a_source_without_connections_is_not_probed(void **state)
 {
-	struct fixture *fx = fixture_opened(MIB, 64 * KIB);
+	(void)state;
+	assert_asked_once(fixture_opened(MIB, 64 * KIB));
+}
+
+/* Slow, not dead: what was asked again is answered after another second of silence. */
+static void a_source_that_is_slow_for_some_is_not_asked_twice_again(void **state)
+{
+	struct fixture *fx = connected(8);
 	struct answer *waiting;
+	size_t nr;
+
+	(void)state;
+	memory_source_gate_from(fx->source, ALL_BUT_PROBES);
+	memory_source_gate(fx->source, 0);
+	waiting = start_read(fx, 128 * KIB, 4096);
+	wait_until(nr_asked_at(fx, 128 * KIB) == 2);
+	fixture_sleep_ms(1200);
+	memory_source_gate(fx->source, UINT64_MAX);
+	assert_answered(fx, waiting, 128 * KIB);
+	memory_source_gate(fx->source, 0);
+	waiting = start_read(fx, 512 * KIB, 4096);
+	nr = nr_probes(fx);
+	wait_until(nr_probes(fx) >= nr + 2);
+	assert_int_equal(nr_asked_at(fx, 512 * KIB), 1);
+	memory_source_gate(fx->source, UINT64_MAX);
+	assert_answered(fx, waiting, 512 * KIB);
+	fixture_free(fx);
+}
+
+/* Attempts that give their connections up for probes, again and again, would never be answered. */
+static void an_attempt_yields_seldom(void **state)
+{
+	struct fixture *fx = connected(2);
+	struct answer *waiting[2];
+	uint64_t begin;
 
 	(void)state;
 	memory_source_gate(fx->source, 0);
-	waiting = start_read(fx, 128 * KIB, 4096);
-	fixture_sleep_ms(1600);
-	assert_int_equal(memory_source_nr_asked(fx->source), 1);
+	begin = clock_monotonic_ns();
+	for (size_t i = 0; i < 2; i++)
+		waiting[i] = start_read(fx, (2 + 6 * i) * 64 * KIB, 4096);
+	fixture_sleep_ms(8000);
+	if (clock_monotonic_ns() - begin < 10 * CF_NS_PER_S)
+		assert_true(nr_asked_at(fx, 128 * KIB) + nr_asked_at(fx, 512 * KIB) <= 4);
 	memory_source_gate(fx->source, UINT64_MAX);
+	for (size_t i = 0; i < 2; i++)
+		assert_answered(fx, waiting[i], (2 + 6 * i) * 64 * KIB);
+	fixture_free(fx);
+}
+
+/* One node of several shows another version: that is for a reader's second look to say. */
+static void a_probe_alone_does_not_declare_a_change(void **state)
+{
+	struct fixture *fx = connected(8);
+	struct answer *waiting;
+
+	(void)state;
+	memory_source_swallow(fx->source, ALL_BUT_PROBES);
+	waiting = start_read(fx, 128 * KIB, 4096);
+	memory_source_wait_held(fx->source, 1);
+	memory_source_plan(fx->source, 1, SOURCE_CHANGED, 0, 0);
+	wait_until(nr_probes(fx) >= 2);
+	memory_source_swallow(fx->source, NOTHING);
 	assert_answered(fx, waiting, 128 * KIB);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_SOURCE_CHANGED), 0);
 	fixture_free(fx);
 }
 
@@ -210,6 +270,9 @@ int main(void)
 	        cmocka_unit_test(the_only_connection_is_left_alone),
 	        cmocka_unit_test(probes_come_once_a_second_and_ask_again_once),
 	        cmocka_unit_test(a_source_without_connections_is_not_probed),
+	        cmocka_unit_test(a_source_that_is_slow_for_some_is_not_asked_twice_again),
+	        cmocka_unit_test(an_attempt_yields_seldom),
+	        cmocka_unit_test(a_probe_alone_does_not_declare_a_change),
 	        cmocka_unit_test(background_goes_on_when_the_source_is_back),
 	};
 
