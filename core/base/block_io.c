@@ -44,6 +44,12 @@ int block_io_sync(struct block_io *io)
 	return io->ops->sync(io);
 }
 
+void block_io_write_back(struct block_io *io)
+{
+	if (io->ops->write_back)
+		io->ops->write_back(io);
+}
+
 int block_io_punch(struct block_io *io, uint64_t offset, uint64_t length)
 {
 	assert_range(io, offset, length);

@@ -110,6 +110,12 @@ static int file_sync(struct block_io *io)
 	return fdatasync(fd_of(io)) < 0 ? -errno : 0;
 }
 
+/* Without the flags that wait it does not look at errors: they are left for fdatasync. */
+static void file_write_back(struct block_io *io)
+{
+	(void)sync_file_range(fd_of(io), 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int file_fallocate(struct block_io *io, int mode, uint64_t offset, uint64_t length)
 {
 	while (fallocate(fd_of(io), mode, (off_t)offset, (off_t)length) < 0) {
@@ -186,6 +192,7 @@ static const struct block_io_ops file_io_ops = {
         .pread = file_pread,
         .pwritev = file_pwritev,
         .sync = file_sync,
+        .write_back = file_write_back,
         .punch = file_punch,
         .zero = file_zero,
         .allocate = file_allocate,

@@ -3,6 +3,9 @@
  * because no bit may reach the disk before its data, and because what is marked after the freeze
  * belongs to the next one. A request is a ticket for the first commit that *starts* after it came:
  * tickets are collected at the start, and those that come later share the next.
+ *
+ * Between commits the destination is told to write back what it has, a part at a time: a second's
+ * worth at once would hold up those who write meanwhile, and the sync.
  */
 #include "core/engine/committer.h"
 
@@ -12,7 +15,8 @@
 #include "core/engine/mode.h"
 #include "core/engine/request.h"
 
-#define TIMER_MS UINT64_C(1000)
+#define TIMER_MS      UINT64_C(1000)
+#define WRITE_BACK_MS UINT64_C(250)
 
 void committer_init(struct committer *committer)
 {
@@ -178,6 +182,14 @@ bool committer_run_here_locked(struct image *img, struct image_request *req)
 	return true;
 }
 
+static void write_back(struct image *img) CF_IMAGE_LOCKED
+{
+	image_unlock(img);
+	store_write_back(&img->store);
+	image_lock(img);
+	img->committer.ahead_ns = clock_monotonic_ns();
+}
+
 /* Waits until there is something to commit, and nobody commits. */
 static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 {
@@ -185,6 +197,9 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 
 	for (;;) {
 		uint64_t due_ns = ns_after(committer->last_ns, TIMER_MS);
+		uint64_t ahead_ns =
+		        ns_after(max_u64(committer->last_ns, committer->ahead_ns), WRITE_BACK_MS);
+		uint64_t now_ns;
 
 		if (committer->busy) {
 			cf_cond_wait(&committer->wake, &img->lock);
@@ -192,12 +207,16 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 		}
 		if (has_work(committer))
 			return;
+		now_ns = clock_monotonic_ns();
 		if (!committer->dirty)
 			cf_cond_wait(&committer->wake, &img->lock);
-		else if (clock_monotonic_ns() >= due_ns)
+		else if (now_ns >= due_ns)
 			return;
+		else if (now_ns >= ahead_ns)
+			write_back(img);
 		else
-			(void)cf_cond_wait_until(&committer->wake, &img->lock, due_ns);
+			(void)cf_cond_wait_until(&committer->wake, &img->lock,
+			                         min_u64(due_ns, ahead_ns));
 	}
 }
 

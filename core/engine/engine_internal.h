@@ -263,6 +263,7 @@ struct committer {
 	bool stale;           /* invalidate() is to be called */
 	bool busy;            /* a commit runs, on whichever thread */
 	uint64_t last_ns;     /* when the last commit ended */
+	uint64_t ahead_ns;    /* when the destination was last told to write back */
 	unsigned int percent; /* the last milestone */
 	struct cf_error last_error;
 };

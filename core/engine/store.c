@@ -45,6 +45,11 @@ int store_sync(struct store *store)
 	return block_io_sync(store->io);
 }
 
+void store_write_back(struct store *store)
+{
+	block_io_write_back(store->io);
+}
+
 /* In steps that end at multiples of ZEROS_SIZE: none ends inside a sector, which a power cut
  * between two of them would leave half zeroed. */
 static int write_zeros(struct store *store, uint64_t offset, uint64_t length)

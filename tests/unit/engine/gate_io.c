@@ -62,6 +62,13 @@ static int gate_sync(struct block_io *io)
 	return block_io_sync(of(io)->inner);
 }
 
+static void gate_write_back(struct block_io *io)
+{
+	cf_lock(&of(io)->lock);
+	of(io)->nr_write_backs++;
+	cf_unlock(&of(io)->lock);
+}
+
 static int gate_punch(struct block_io *io, uint64_t offset, uint64_t length)
 {
 	if (of(io)->no_punch)
@@ -97,6 +104,7 @@ static const struct block_io_ops ops = {
         .pread = gate_pread,
         .pwritev = gate_pwritev,
         .sync = gate_sync,
+        .write_back = gate_write_back,
         .punch = gate_punch,
         .zero = gate_zero,
         .allocate = gate_allocate,
@@ -147,6 +155,16 @@ unsigned int gate_io_nr_syncs(struct gate_io *gate)
 
 	cf_lock(&gate->lock);
 	nr = gate->nr_syncs;
+	cf_unlock(&gate->lock);
+	return nr;
+}
+
+unsigned int gate_io_nr_write_backs(struct gate_io *gate)
+{
+	unsigned int nr;
+
+	cf_lock(&gate->lock);
+	nr = gate->nr_write_backs;
 	cf_unlock(&gate->lock);
 	return nr;
 }

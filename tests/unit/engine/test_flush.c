@@ -2,14 +2,19 @@
 
 #include "gate_io.h"
 
-static struct fixture *opened_with(struct gate_io *gate)
+static struct fixture *opened_sized(struct gate_io *gate, uint64_t size, uint32_t region_size)
 {
-	struct fixture *fx = fixture_new(MIB, 64 * KIB);
+	struct fixture *fx = fixture_new(size, region_size);
 
 	gate_io_init(gate, fx->destination);
 	fx->params.destination = &gate->io;
 	fixture_open(fx);
 	return fx;
+}
+
+static struct fixture *opened_with(struct gate_io *gate)
+{
+	return opened_sized(gate, MIB, 64 * KIB);
 }
 
 static void a_flush_during_a_commit_waits_for_the_next(void **state)
@@ -71,6 +76,29 @@ static void nothing_is_synced_while_nothing_changes(void **state)
 	wait_until(status_of(fx).regions_committed == 1);
 	fixture_sleep_ms(1500);
 	assert_int_equal(gate_io_nr_syncs(&gate), 1);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
+/* Between commits; and never for what is committed already. */
+static void what_a_commit_will_sync_is_written_back_before(void **state)
+{
+	struct gate_io gate;
+	struct fixture *fx = opened_sized(&gate, 64 * MIB, 4 * KIB);
+	uint64_t nr_read = 0;
+	unsigned int nr;
+
+	(void)state;
+	for (; !gate_io_nr_write_backs(&gate); nr_read++) {
+		assert_true(nr_read < 512);
+		assert_reads_source(fx, nr_read * 128 * KIB, 4096);
+		fixture_sleep_ms(20);
+	}
+	wait_until(status_of(fx).regions_hydrated == nr_read);
+	assert_int_equal(do_flush(fx), 0);
+	nr = gate_io_nr_write_backs(&gate);
+	fixture_sleep_ms(600);
+	assert_int_equal(gate_io_nr_write_backs(&gate), nr);
 	fixture_free(fx);
 	gate_io_fini(&gate);
 }
@@ -155,6 +183,7 @@ int main(void)
 	        cmocka_unit_test(a_flush_commits_what_was_hydrated_and_written),
 	        cmocka_unit_test(changes_are_committed_within_a_second_or_so),
 	        cmocka_unit_test(nothing_is_synced_while_nothing_changes),
+	        cmocka_unit_test(what_a_commit_will_sync_is_written_back_before),
 	        cmocka_unit_test(a_flush_that_waits_can_be_cancelled),
 	        cmocka_unit_test(a_flush_of_nothing_is_one_sync_and_no_commit),
 	        cmocka_unit_test(stop_background_begins_a_commit_and_requests_go_on),
