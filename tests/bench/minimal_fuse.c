@@ -1,8 +1,9 @@
 /*
- * The limit of whatever serves a file through FUSE: one file that only reads its backing file, with
- * the settings clonefsd uses. Runs in the foreground and says "ready" once it can be read.
+ * The limit of whatever serves a file through FUSE: one file that only reads (and with -w writes
+ * and syncs) its backing file, with the settings clonefsd uses. Runs in the foreground and says
+ * "ready" once it can be read.
  *
- *     minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] BACKING FILE
+ *     minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] [-w] BACKING FILE
  *
  * FILE is the regular file in whose place it appears. -r: read-ahead; -b: max_background; -i, -m:
  * idle and greatest number of workers; -c: each worker with a descriptor of its own (clone_fd).
@@ -99,11 +100,37 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		(void)fuse_reply_buf(req, buffer, (size_t)n);
 }
 
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
+                     struct fuse_file_info *fi)
+{
+	const struct settings *settings = fuse_req_userdata(req);
+	ssize_t n = pwrite(settings->backing, bytes, size, offset);
+
+	(void)ino;
+	(void)fi;
+	if (n < 0)
+		(void)fuse_reply_err(req, errno);
+	else
+		(void)fuse_reply_write(req, (size_t)n);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	const struct settings *settings = fuse_req_userdata(req);
+
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	(void)fuse_reply_err(req, fdatasync(settings->backing) < 0 ? errno : 0);
+}
+
 static const struct fuse_lowlevel_ops operations = {
         .init = op_init,
         .getattr = op_getattr,
         .open = op_open,
         .read = op_read,
+        .write = op_write,
+        .fsync = op_fsync,
 };
 
 static int set_read_ahead(const struct settings *settings)
@@ -182,7 +209,7 @@ static int mount_and_serve(struct settings *settings)
 
 static int usage(void)
 {
-	(void)fputs("usage: minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] "
+	(void)fputs("usage: minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] [-w] "
 	            "BACKING FILE\n",
 	            stderr);
 	return 2;
@@ -192,9 +219,10 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {
 	        .read_ahead_kb = 1024, .max_background = 64, .idle_workers = 16, .max_workers = 32};
+	int access = O_RDONLY;
 	int option;
 
-	while ((option = getopt(argc, argv, "r:b:i:m:c")) != -1) {
+	while ((option = getopt(argc, argv, "r:b:i:m:cw")) != -1) {
 		unsigned int value = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 1;
 
 		switch (option) {
@@ -213,6 +241,9 @@ int main(int argc, char **argv)
 		case 'c':
 			settings.clone_fd = value;
 			break;
+		case 'w':
+			access = O_RDWR;
+			break;
 		default:
 			return usage();
 		}
@@ -221,7 +252,7 @@ int main(int argc, char **argv)
 		return usage();
 	if (pthread_key_create(&buffer_key, free) != 0)
 		return 1;
-	settings.backing = open(argv[optind], O_RDONLY | O_CLOEXEC);
+	settings.backing = open(argv[optind], access | O_CLOEXEC);
 	if (settings.backing < 0) {
 		perror(argv[optind]);
 		return 1;

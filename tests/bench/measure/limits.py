@@ -61,12 +61,12 @@ def h2load(url, count, connections, streams=None):
 class MinimalFuse:
     """minimal_fuse over a backing file, with the settings of the daemon."""
 
-    def __init__(self, bench, backing):
+    def __init__(self, bench, backing, *options):
         folder = bench.new_folder("minimal")
         self.image = folder + "/file"
         open(self.image, "w", encoding="ascii").close()
         self._process = subprocess.Popen(
-            [bench.program("minimal_fuse"), backing, self.image], stdout=subprocess.PIPE, text=True,
+            [bench.program("minimal_fuse"), *options, backing, self.image], stdout=subprocess.PIPE, text=True,
             start_new_session=True)
         self.pid = self._process.pid
         assert self._process.stdout.readline() == "ready\n"
