@@ -17,6 +17,7 @@
 #include "daemon/mount.h"
 #include "daemon/opens.h"
 #include "daemon/options.h"
+#include "daemon/trim.h"
 
 struct control_server;
 struct digest;
@@ -31,6 +32,7 @@ struct daemon {
 	char *image_path; /* owned; of the exposed file */
 	struct clone clone;
 	struct file_times times;
+	struct trim trim; /* the watcher's */
 	struct opens opens;
 	struct fuse_file file;
 	struct pending_table *pending;

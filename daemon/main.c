@@ -70,6 +70,7 @@ static void on_tick(void *user)
 	struct daemon *d = user;
 
 	file_times_keep(&d->times);
+	trim_keep(&d->trim, d->clone.image, clock_monotonic_ns());
 }
 
 static void cancel_request(void *user, struct image_request *req, int error)

@@ -6,18 +6,28 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static unsigned char large[REPLY_BUFFER_NR][REPLY_BUFFER_MAX] __attribute__((aligned(4096)));
 /* Acquire and release: the next user of a buffer comes after the one before. */
 static atomic_bool busy[REPLY_BUFFER_NR];
-static sem_t nr_free; /* buffers that are not busy, or are about to be given back */
+enum use { USE_NONE, USE_EARLIER, USE_LATELY };
+static enum use
+        uses[REPLY_BUFFER_NR]; /* its user's, or reply_buffer_trim()'s; NONE: not resident */
+static sem_t nr_free;          /* buffers that are not busy, or are about to be given back */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t small_key; /* the thread's own buffer */
 
+static void unmap(void *buffer)
+{
+	(void)munmap(buffer, REPLY_BUFFER_SMALL);
+}
+
 static void init(void)
 {
-	if (pthread_key_create(&small_key, free) != 0 || sem_init(&nr_free, 0, REPLY_BUFFER_NR) < 0)
+	if (pthread_key_create(&small_key, unmap) != 0 ||
+	    sem_init(&nr_free, 0, REPLY_BUFFER_NR) < 0)
 		abort();
 }
 
@@ -27,12 +37,27 @@ static void *small_buffer(void)
 
 	if (buffer)
 		return buffer;
-	buffer = aligned_alloc(4096, REPLY_BUFFER_SMALL);
-	if (buffer && pthread_setspecific(small_key, buffer) != 0) {
-		free(buffer);
+	buffer = mmap(NULL, REPLY_BUFFER_SMALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	              -1, 0);
+	if (buffer == MAP_FAILED)
+		return NULL;
+	if (pthread_setspecific(small_key, buffer) != 0) {
+		unmap(buffer);
 		return NULL;
 	}
 	return buffer;
+}
+
+static bool take(unsigned int i)
+{
+	return !atomic_load_explicit(&busy[i], memory_order_relaxed) &&
+	       !atomic_exchange_explicit(&busy[i], true, memory_order_acquire);
+}
+
+static void give_back(unsigned int i)
+{
+	atomic_store_explicit(&busy[i], false, memory_order_release);
+	(void)sem_post(&nr_free);
 }
 
 static void *large_buffer(void)
@@ -43,9 +68,10 @@ static void *large_buffer(void)
 	}
 	/* One is free; which one may change while we look. */
 	for (unsigned int i = 0;; i = (i + 1) % REPLY_BUFFER_NR) {
-		if (!atomic_load_explicit(&busy[i], memory_order_relaxed) &&
-		    !atomic_exchange_explicit(&busy[i], true, memory_order_acquire))
+		if (take(i)) {
+			uses[i] = USE_LATELY;
 			return large[i];
+		}
 	}
 }
 
@@ -63,7 +89,28 @@ void reply_buffer_put(void *buffer)
 
 	if (!at || at < large[0] || at > large[REPLY_BUFFER_NR - 1])
 		return;
-	atomic_store_explicit(&busy[(size_t)(at - large[0]) / REPLY_BUFFER_MAX], false,
-	                      memory_order_release);
-	(void)sem_post(&nr_free);
+	give_back((unsigned int)((size_t)(at - large[0]) / REPLY_BUFFER_MAX));
+}
+
+static void age(unsigned int i)
+{
+	if (uses[i] == USE_EARLIER)
+		(void)madvise(large[i], REPLY_BUFFER_MAX, MADV_DONTNEED);
+	uses[i] = uses[i] == USE_LATELY ? USE_EARLIER : USE_NONE;
+}
+
+void reply_buffer_trim(void)
+{
+	(void)pthread_once(&once, init);
+	for (unsigned int i = 0; i < REPLY_BUFFER_NR; i++) {
+		/* A reader that has been let in finds a buffer, also while we hold one. */
+		if (sem_trywait(&nr_free) < 0)
+			return;
+		if (take(i)) {
+			age(i);
+			give_back(i);
+		} else {
+			(void)sem_post(&nr_free);
+		}
+	}
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "core/base/min_max.h"
+
 /* What is kept of free pieces: they stay in cache and need no new page faults. */
 #define WARM_MAX ((size_t)16 << 20)
 /* Replies up to here come from the heap; larger ones up to REPLY_MAX, which is what the kernel asks
@@ -62,6 +64,13 @@ void budget_fini(struct budget *budget)
 	cf_cond_fini(&budget->room);
 }
 
+/* Whenever one of the stacks has become lower. */
+static void note_need(struct budget *budget)
+{
+	budget->nr_warm_spare = min_u64(budget->nr_warm_spare, budget->nr_warm);
+	budget->nr_replies_spare = min_u64(budget->nr_replies_spare, budget->nr_replies);
+}
+
 /* Lets one free piece's memory go. */
 static void cool_one(struct budget *budget)
 {
@@ -81,6 +90,7 @@ static void give_back(struct budget *budget)
 	                                          budget->nr_warm * budget->piece_size >
 	                                  BUDGET_LIMIT)
 		cool_one(budget);
+	note_need(budget);
 }
 
 bool budget_has_room_locked(const struct budget *budget, enum budget_use use, size_t bytes)
@@ -176,4 +186,14 @@ bool budget_wait_write_locked(struct budget *budget, size_t bytes, struct cf_mut
 		return false;
 	budget_charge_locked(budget, BUDGET_WRITE, bytes);
 	return true;
+}
+
+void budget_trim_locked(struct budget *budget)
+{
+	for (; budget->nr_replies_spare; budget->nr_replies_spare--)
+		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
+	for (; budget->nr_warm_spare; budget->nr_warm_spare--)
+		cool_one(budget);
+	budget->nr_replies_spare = budget->nr_replies;
+	budget->nr_warm_spare = budget->nr_warm;
 }

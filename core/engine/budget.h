@@ -9,7 +9,8 @@
  *
  * Buffers are recycled, last in, first out: those of pieces lie in one mapping, those of large
  * replies have mappings of their own. So nothing is left resident in a heap's holes, and what is
- * kept for the next use goes back to the system as soon as it and what is charged pass the limit.
+ * kept for the next use goes back to the system as soon as it and what is charged pass the limit,
+ * and when it was not needed between two calls of budget_trim_locked().
  *
  * All functions want the image's lock.
  */
@@ -48,6 +49,9 @@ struct budget {
 	size_t nr_cold;
 	void *replies[BUDGET_REPLIES_KEPT]; /* owned; stack, nr_replies are there */
 	size_t nr_replies;
+	/* What of the two stacks nobody has needed since the last trim. */
+	size_t nr_warm_spare;
+	size_t nr_replies_spare;
 	struct cf_cond room;  /* signalled when writes may go on */
 	unsigned int waiting; /* threads in budget_wait_write_locked() */
 };
@@ -78,5 +82,8 @@ void budget_put_reply_locked(struct budget *budget, unsigned char *reply, size_t
  */
 bool budget_wait_write_locked(struct budget *budget, size_t bytes, struct cf_mutex *lock,
                               const bool *stop) CF_REQUIRES(lock);
+
+/* Gives back what is kept and was not needed since the last call. */
+void budget_trim_locked(struct budget *budget);
 
 #endif

@@ -172,6 +172,13 @@ void image_fail(struct image *img, const char *why)
 	image_unlock(img);
 }
 
+void image_trim(struct image *img)
+{
+	image_lock(img);
+	budget_trim_locked(&img->budget);
+	image_unlock(img);
+}
+
 void image_stop_background(struct image *img)
 {
 	image_lock(img);

@@ -231,6 +231,9 @@ void image_get_status(struct image *img, struct image_status *ret_status);
 /* The mode becomes fail: every request gets EIO from now on. @why is for status and the event. */
 void image_fail(struct image *img, const char *why);
 
+/* Gives back the memory of buffers that nothing has needed since the last call. */
+void image_trim(struct image *img);
+
 /* First step of an orderly end: no more background, a commit begins; requests go on. */
 void image_stop_background(struct image *img);
 

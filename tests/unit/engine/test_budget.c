@@ -4,6 +4,7 @@
 
 #include "core/engine/budget.h"
 #include "gate_io.h"
+#include "tests/support/residency.h"
 
 static void background_stops_first_then_read_ahead_then_writes(void **state)
 {
@@ -90,6 +91,60 @@ static void what_is_kept_and_what_is_used_stay_below_the_limit(void **state)
 	budget_charge_locked(&budget, BUDGET_REPLY, MIB);
 	assert_int_equal(kept(&budget), 0);
 	assert_int_equal(budget.nr_cold, BUDGET_LIMIT / (64 * KIB));
+	budget_fini(&budget);
+}
+
+struct burst {
+	unsigned char *pieces[8];
+	unsigned char *replies[4];
+};
+
+/* So many pieces and replies at a time, all of whose memory is touched. */
+static void burst(struct budget *budget, struct burst *used, size_t nr_pieces, size_t nr_replies)
+{
+	for (size_t i = 0; i < nr_pieces; i++) {
+		used->pieces[i] = budget_get_piece_locked(budget, BUDGET_FOREGROUND);
+		memset(used->pieces[i], 1, 64 * KIB);
+	}
+	for (size_t i = 0; i < nr_replies; i++) {
+		used->replies[i] = budget_get_reply_locked(budget, MIB);
+		memset(used->replies[i], 1, MIB);
+	}
+	while (nr_pieces)
+		budget_put_piece_locked(budget, BUDGET_FOREGROUND, used->pieces[--nr_pieces]);
+	while (nr_replies)
+		budget_put_reply_locked(budget, used->replies[--nr_replies], MIB);
+}
+
+static size_t burst_resident(const struct burst *used)
+{
+	size_t resident = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		resident += resident_bytes(used->pieces[i], 64 * KIB);
+	for (size_t i = 0; i < 4; i++)
+		resident += resident_bytes(used->replies[i], MIB);
+	return resident;
+}
+
+static void a_trim_gives_back_what_was_not_needed_since_the_last(void **state)
+{
+	struct budget budget;
+	struct burst all, some;
+
+	(void)state;
+	assert_int_equal(budget_init(&budget, 64 * KIB), 0);
+	burst(&budget, &all, 8, 4);
+	budget_trim_locked(&budget);
+	assert_int_equal(burst_resident(&all), 8 * 64 * KIB + 4 * MIB);
+	burst(&budget, &some, 2, 1);
+	budget_trim_locked(&budget);
+	assert_int_equal(burst_resident(&all), 2 * 64 * KIB + MIB);
+	budget_trim_locked(&budget);
+	assert_int_equal(burst_resident(&all), 0);
+	assert_int_equal(kept(&budget), 0);
+	burst(&budget, &all, 8, 4);
+	assert_int_equal(budget.total, 0);
 	budget_fini(&budget);
 }
 
@@ -235,6 +290,7 @@ int main(void)
 	        cmocka_unit_test(the_reserve_is_there_whatever_replies_take),
 	        cmocka_unit_test(buffers_given_back_are_used_again),
 	        cmocka_unit_test(what_is_kept_and_what_is_used_stay_below_the_limit),
+	        cmocka_unit_test(a_trim_gives_back_what_was_not_needed_since_the_last),
 	        cmocka_unit_test(a_slow_destination_stops_the_source_and_not_the_readers),
 	        cmocka_unit_test(parked_writes_over_the_limit_wait_for_room),
 	        cmocka_unit_test(background_without_room_gives_its_connection_to_who_waits),
