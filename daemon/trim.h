@@ -11,7 +11,7 @@
 struct image;
 
 /* What was not needed for so long is given back, at the latest after twice the time. */
-#define TRIM_PERIOD_MS UINT64_C(30000)
+#define TRIM_PERIOD_MS UINT64_C(10000)
 
 /* Zero: as if there had been no call yet. */
 struct trim {
