@@ -11,10 +11,11 @@
 static unsigned char large[REPLY_BUFFER_NR][REPLY_BUFFER_MAX] __attribute__((aligned(4096)));
 /* Acquire and release: the next user of a buffer comes after the one before. */
 static atomic_bool busy[REPLY_BUFFER_NR];
+/* Whoever is at the buffer writes it: its user, or reply_buffer_trim(). NONE: not resident. */
 enum use { USE_NONE, USE_EARLIER, USE_LATELY };
-static enum use
-        uses[REPLY_BUFFER_NR]; /* its user's, or reply_buffer_trim()'s; NONE: not resident */
-static sem_t nr_free;          /* buffers that are not busy, or are about to be given back */
+static enum use uses[REPLY_BUFFER_NR];
+/* Buffers that are not busy, or are about to be given back. */
+static sem_t nr_free;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t small_key; /* the thread's own buffer */

@@ -60,6 +60,21 @@ say "the destination fails"
 attach_failing_loop dest 4M 8M
 become_read_only dest
 
+# The kernel begins to write a while before the commit that syncs, and it is that sync which has to tell. Region 0 has
+# its blocks already; its commit, which begins the second until the next one, succeeds.
+say "the destination fails between two commits"
+attach_failing_loop between 4M 8M
+dd if=/dev/zero of="$LOOP" bs=64K count=1 conv=fsync status=none
+mount_clonefs "$URL/disk.raw" "$T/mnt" "no_hydration,dest=$LOOP"
+break_device between
+read_page 0 direct
+wait_for 60 status_is regions_committed 1
+read_page 2097152 direct
+wait_for 60 status_is mode ro
+assert_eq "$(status_field regions_committed)" 1 "regions that are recorded"
+umount_clonefs "$T/mnt"
+rm -r "$T/state/mnt"
+
 say "the destination becomes shorter"
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 write_range a 0 65536 "$FILE"

@@ -53,20 +53,23 @@ static int gate_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov
 	return block_io_pwritev(of(io)->inner, iov, nr_iov, offset);
 }
 
+static void count(struct gate_io *gate, unsigned int *number)
+{
+	cf_lock(&gate->lock);
+	(*number)++;
+	cf_unlock(&gate->lock);
+}
+
 static int gate_sync(struct block_io *io)
 {
-	cf_lock(&of(io)->lock);
-	of(io)->nr_syncs++;
-	cf_unlock(&of(io)->lock);
+	count(of(io), &of(io)->nr_syncs);
 	pass(of(io), &of(io)->hold_syncs);
 	return block_io_sync(of(io)->inner);
 }
 
 static void gate_write_back(struct block_io *io)
 {
-	cf_lock(&of(io)->lock);
-	of(io)->nr_write_backs++;
-	cf_unlock(&of(io)->lock);
+	count(of(io), &of(io)->nr_write_backs);
 }
 
 static int gate_punch(struct block_io *io, uint64_t offset, uint64_t length)
@@ -149,24 +152,24 @@ void gate_io_wait_held(struct gate_io *gate, unsigned int nr)
 	cf_unlock(&gate->lock);
 }
 
-unsigned int gate_io_nr_syncs(struct gate_io *gate)
+static unsigned int counted(struct gate_io *gate, const unsigned int *number)
 {
 	unsigned int nr;
 
 	cf_lock(&gate->lock);
-	nr = gate->nr_syncs;
+	nr = *number;
 	cf_unlock(&gate->lock);
 	return nr;
 }
 
+unsigned int gate_io_nr_syncs(struct gate_io *gate)
+{
+	return counted(gate, &gate->nr_syncs);
+}
+
 unsigned int gate_io_nr_write_backs(struct gate_io *gate)
 {
-	unsigned int nr;
-
-	cf_lock(&gate->lock);
-	nr = gate->nr_write_backs;
-	cf_unlock(&gate->lock);
-	return nr;
+	return counted(gate, &gate->nr_write_backs);
 }
 
 uint64_t gate_io_bytes_written(struct gate_io *gate)

@@ -35,8 +35,7 @@ class Fsync(Job):
         drop_caches()
 
     def once(self, path, sync, number):
-        count = 500
-        found = random_io(self.bench, path, "-wc", sync, "-n%d" % count, "-S%d" % (number + 1))
+        found = random_io(self.bench, path, "-wc", sync, "-n500", "-S%d" % (number + 1))
         return {"time": found["p50_us"]}
 
     def contenders(self):
