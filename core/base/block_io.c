@@ -44,10 +44,10 @@ int block_io_sync(struct block_io *io)
 	return io->ops->sync(io);
 }
 
-void block_io_write_back(struct block_io *io)
+void block_io_write_back(struct block_io *io, uint64_t offset, uint64_t length)
 {
 	if (io->ops->write_back)
-		io->ops->write_back(io);
+		io->ops->write_back(io, offset, length);
 }
 
 int block_io_punch(struct block_io *io, uint64_t offset, uint64_t length)

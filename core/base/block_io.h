@@ -23,9 +23,9 @@ struct block_io_ops {
 	/* Durable when it returns 0 (fdatasync). A failure is final: never retried as if it were
 	 * a success later. */
 	int (*sync)(struct block_io *io);
-	/* Begin to bring what was written to the disk, so that sync finds less to do. Makes nothing
-	 * durable, takes no error away from sync. May block as writes do. NULL: cannot. */
-	void (*write_back)(struct block_io *io);
+	/* Begin to bring what was written there to the disk, so that sync finds less to do. Makes
+	 * nothing durable, takes no error away from sync. May block as writes do. NULL: cannot. */
+	void (*write_back)(struct block_io *io, uint64_t offset, uint64_t length);
 	/* Make [offset, offset + length) read as zeros and give its space back. -EOPNOTSUPP:
 	 * cannot. */
 	int (*punch)(struct block_io *io, uint64_t offset, uint64_t length);
@@ -69,7 +69,7 @@ int block_io_pread(struct block_io *io, void *buf, size_t length, uint64_t offse
 int block_io_pwrite(struct block_io *io, const void *buf, size_t length, uint64_t offset);
 int block_io_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset);
 int block_io_sync(struct block_io *io);
-void block_io_write_back(struct block_io *io);
+void block_io_write_back(struct block_io *io, uint64_t offset, uint64_t length);
 int block_io_punch(struct block_io *io, uint64_t offset, uint64_t length);
 int block_io_zero(struct block_io *io, uint64_t offset, uint64_t length);
 int block_io_allocate(struct block_io *io, uint64_t offset, uint64_t length);

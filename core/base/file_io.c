@@ -111,9 +111,9 @@ static int file_sync(struct block_io *io)
 }
 
 /* Without the flags that wait it does not look at errors: they are left for fdatasync. */
-static void file_write_back(struct block_io *io)
+static void file_write_back(struct block_io *io, uint64_t offset, uint64_t length)
 {
-	(void)sync_file_range(fd_of(io), 0, 0, SYNC_FILE_RANGE_WRITE);
+	(void)sync_file_range(fd_of(io), (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
 }
 
 static int file_fallocate(struct block_io *io, int mode, uint64_t offset, uint64_t length)

@@ -185,7 +185,7 @@ bool committer_run_here_locked(struct image *img, struct image_request *req)
 static void write_back(struct image *img) CF_IMAGE_LOCKED
 {
 	image_unlock(img);
-	store_write_back(&img->store);
+	store_write_back(&img->store, 0, img->geo.size);
 	image_lock(img);
 	img->committer.ahead_ns = clock_monotonic_ns();
 }

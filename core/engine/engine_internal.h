@@ -25,6 +25,7 @@
 #include "core/engine/list.h"
 #include "core/engine/source.h"
 #include "core/engine/store.h"
+#include "core/engine/sync_habit.h"
 #include "core/engine/written.h"
 #include "core/metadata/metadata.h"
 
@@ -358,6 +359,8 @@ struct image {
 	atomic_uint epoch;      /* odd: bits are being reloaded; changes when they were */
 	atomic_bool stopped;    /* image_stop() was called */
 	struct written written; /* metadata's bitmap lock; constant once mode is not rw */
+
+	struct sync_habit sync_habit; /* atomic */
 
 	struct cf_mutex modify_lock; /* held while first_modify() runs */
 	atomic_bool modified;

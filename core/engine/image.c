@@ -52,6 +52,7 @@ static void set_constants(struct image *img, const struct image_params *params)
 	img->read_only = params->read_only;
 	img->settings = params->settings;
 	store_init(&img->store, params->destination, params->no_discard_passdown);
+	sync_habit_init(&img->sync_habit);
 	atomic_init(&img->mode, IMAGE_RW);
 	atomic_init(&img->epoch, 0);
 	atomic_init(&img->stopped, false);
@@ -252,6 +253,7 @@ static struct image_request *flush(struct image *img, bool may_run_here, image_d
 
 	if (!req)
 		return NULL;
+	sync_habit_synced(&img->sync_habit);
 	image_lock(img);
 	if (img->stopping)
 		request_end_locked(img, req, -EIO);

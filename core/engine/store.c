@@ -45,9 +45,9 @@ int store_sync(struct store *store)
 	return block_io_sync(store->io);
 }
 
-void store_write_back(struct store *store)
+void store_write_back(struct store *store, uint64_t offset, uint64_t length)
 {
-	block_io_write_back(store->io);
+	block_io_write_back(store->io, offset, length);
 }
 
 /* In steps that end at multiples of ZEROS_SIZE: none ends inside a sector, which a power cut

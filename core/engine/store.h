@@ -32,7 +32,7 @@ int store_read(struct store *store, void *buf, size_t length, uint64_t offset);
 int store_write(struct store *store, const void *data, size_t length, uint64_t offset);
 int store_writev(struct store *store, const struct iovec *iov, int nr_iov, uint64_t offset);
 int store_sync(struct store *store);
-void store_write_back(struct store *store);
+void store_write_back(struct store *store, uint64_t offset, uint64_t length);
 
 /* The range reads as zeros afterwards; its space is given back if that can be done. */
 int store_punch(struct store *store, uint64_t offset, uint64_t length);

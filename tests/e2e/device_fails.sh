@@ -75,6 +75,28 @@ assert_eq "$(status_field regions_committed)" 1 "regions that are recorded"
 umount_clonefs "$T/mnt"
 rm -r "$T/state/mnt"
 
+# Nor is it lost where a write was begun because its sync is expected. A hydrated region of zeros has no blocks.
+say "the destination fails while a sync is expected"
+truncate -s 4M "$T/www/zeros.raw"
+attach_failing_loop expected 4M 8M
+mount_clonefs "$URL/zeros.raw" "$T/mnt" "no_hydration,dest=$LOOP"
+FILE=$T/mnt/zeros.raw
+read_page 0 direct
+read_page 2097152 direct
+wait_for 60 status_is regions_committed 2
+for i in 1 2 3 4 5; do
+	write_range "$i" 0 4096 "$FILE"
+	sync "$FILE"
+done
+break_device expected
+write_range a 2097152 4096 "$FILE"
+sleep 1
+eio sync "$FILE"
+wait_for 60 status_is mode ro
+umount_clonefs "$T/mnt"
+rm -r "$T/state/mnt"
+FILE=$T/mnt/disk.raw
+
 say "the destination becomes shorter"
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 write_range a 0 65536 "$FILE"

@@ -67,9 +67,12 @@ static int gate_sync(struct block_io *io)
 	return block_io_sync(of(io)->inner);
 }
 
-static void gate_write_back(struct block_io *io)
+static void gate_write_back(struct block_io *io, uint64_t offset, uint64_t length)
 {
-	count(of(io), &of(io)->nr_write_backs);
+	struct gate_io *gate = of(io);
+	bool is_all = offset == 0 && length == io->size;
+
+	count(gate, is_all ? &gate->nr_write_backs : &gate->nr_part_write_backs);
 }
 
 static int gate_punch(struct block_io *io, uint64_t offset, uint64_t length)
@@ -170,6 +173,11 @@ unsigned int gate_io_nr_syncs(struct gate_io *gate)
 unsigned int gate_io_nr_write_backs(struct gate_io *gate)
 {
 	return counted(gate, &gate->nr_write_backs);
+}
+
+unsigned int gate_io_nr_part_write_backs(struct gate_io *gate)
+{
+	return counted(gate, &gate->nr_part_write_backs);
 }
 
 uint64_t gate_io_bytes_written(struct gate_io *gate)

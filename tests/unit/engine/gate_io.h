@@ -16,8 +16,9 @@ struct gate_io {
 	bool hold_writes, hold_syncs, hold_reads; /* pwritev, punch and zero; sync; pread */
 	bool one_may_go;                          /* of those that are held */
 	unsigned int nr_held;
-	unsigned int nr_syncs; /* begun */
-	unsigned int nr_write_backs;
+	unsigned int nr_syncs;       /* begun */
+	unsigned int nr_write_backs; /* of everything */
+	unsigned int nr_part_write_backs;
 	uint64_t bytes_written;
 };
 
@@ -30,6 +31,7 @@ void gate_io_let_one_go(struct gate_io *gate);
 void gate_io_wait_held(struct gate_io *gate, unsigned int nr);
 unsigned int gate_io_nr_syncs(struct gate_io *gate);
 unsigned int gate_io_nr_write_backs(struct gate_io *gate);
+unsigned int gate_io_nr_part_write_backs(struct gate_io *gate);
 uint64_t gate_io_bytes_written(struct gate_io *gate);
 
 #endif

@@ -156,6 +156,32 @@ static void a_flush_of_nothing_is_one_sync_and_no_commit(void **state)
 	gate_io_fini(&gate);
 }
 
+/* Its writes are begun at once, those of who does not sync are left to be collected. */
+static void who_syncs_after_each_write_finds_it_on_its_way(void **state)
+{
+	struct gate_io gate;
+	struct fixture *fx = opened_with(&gate);
+	void *data = filled(4096, 0x63);
+
+	(void)state;
+	assert_reads_source(fx, 0, 65536);
+	wait_until(status_of(fx).regions_committed == 1);
+	for (unsigned int i = 0; i < 20; i++)
+		assert_int_equal(do_write(fx, 4096, data, 4096), 0);
+	assert_int_equal(gate_io_nr_part_write_backs(&gate), 0);
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_int_equal(do_flush(fx), 0);
+		assert_int_equal(do_write(fx, 4096, data, 4096), 0);
+	}
+	wait_until(gate_io_nr_part_write_backs(&gate) == 1);
+	assert_int_equal(do_flush(fx), 0);
+	assert_int_equal(do_write(fx, 8192, data, 4096), 0);
+	wait_until(gate_io_nr_part_write_backs(&gate) == 2);
+	free(data);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
 static void stop_background_begins_a_commit_and_requests_go_on(void **state)
 {
 	struct fixture *fx = fixture_new(4 * MIB, 64 * KIB);
@@ -186,6 +212,7 @@ int main(void)
 	        cmocka_unit_test(what_a_commit_will_sync_is_written_back_before),
 	        cmocka_unit_test(a_flush_that_waits_can_be_cancelled),
 	        cmocka_unit_test(a_flush_of_nothing_is_one_sync_and_no_commit),
+	        cmocka_unit_test(who_syncs_after_each_write_finds_it_on_its_way),
 	        cmocka_unit_test(stop_background_begins_a_commit_and_requests_go_on),
 	};
 
