@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static unsigned char large[REPLY_BUFFER_NR][REPLY_BUFFER_MAX] __attribute__((aligned(4096)));
+/* In huge pages: the kernel takes hold of each page of a reply. */
+#define HUGE_PAGE (2 << 20)
+static unsigned char large[REPLY_BUFFER_NR][REPLY_BUFFER_MAX] __attribute__((aligned(HUGE_PAGE)));
 /* Acquire and release: the next user of a buffer comes after the one before. */
 static atomic_bool busy[REPLY_BUFFER_NR];
 /* Whoever is at the buffer writes it: its user, or reply_buffer_trim(). NONE: not resident. */
@@ -30,6 +32,7 @@ static void init(void)
 	if (pthread_key_create(&small_key, unmap) != 0 ||
 	    sem_init(&nr_free, 0, REPLY_BUFFER_NR) < 0)
 		abort();
+	(void)madvise(large, sizeof(large), MADV_HUGEPAGE);
 }
 
 static void *small_buffer(void)

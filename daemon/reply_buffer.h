@@ -1,8 +1,9 @@
 /*
  * Memory that a hydrated read is answered from. Small replies have a buffer per thread; large ones
  * share a few, because each that was used stays resident until reply_buffer_trim(): the lowest free
- * one is taken, so that only as many are touched as are needed at a time. All of it is mapped: in
- * a heap the buffers of threads that come and go would leave holes, which stay resident.
+ * one is taken, so that only as many are touched as are needed at a time (and one more, where both
+ * are in a huge page). All of it is mapped: in a heap the buffers of threads that come and go would
+ * leave holes, which stay resident.
  */
 #ifndef CLONEFS_DAEMON_REPLY_BUFFER_H
 #define CLONEFS_DAEMON_REPLY_BUFFER_H
