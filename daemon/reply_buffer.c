@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* In huge pages: the kernel takes hold of each page of a reply. */
-#define HUGE_PAGE (2 << 20)
+/* The kernel takes hold of each page of a reply, so these are in huge pages; they come and go as a
+ * whole, or only their first use would find huge ones. */
+#define HUGE_PAGE ((size_t)2 << 20)
+#define PER_PAGE  (HUGE_PAGE / REPLY_BUFFER_MAX)
 static unsigned char large[REPLY_BUFFER_NR][REPLY_BUFFER_MAX] __attribute__((aligned(HUGE_PAGE)));
 /* Acquire and release: the next user of a buffer comes after the one before. */
 static atomic_bool busy[REPLY_BUFFER_NR];
 /* Whoever is at the buffer writes it: its user, or reply_buffer_trim(). NONE: not resident. */
-enum use { USE_NONE, USE_EARLIER, USE_LATELY };
+enum use { USE_NONE, USE_EARLIER, USE_LATELY }; /* the later, the larger */
 static enum use uses[REPLY_BUFFER_NR];
 /* Buffers that are not busy, or are about to be given back. */
 static sem_t nr_free;
@@ -96,25 +98,44 @@ void reply_buffer_put(void *buffer)
 	give_back((unsigned int)((size_t)(at - large[0]) / REPLY_BUFFER_MAX));
 }
 
-static void age(unsigned int i)
+/* False: it is in use, or every free one is spoken for. */
+static bool hold(unsigned int i)
 {
-	if (uses[i] == USE_EARLIER)
-		(void)madvise(large[i], REPLY_BUFFER_MAX, MADV_DONTNEED);
-	uses[i] = uses[i] == USE_LATELY ? USE_EARLIER : USE_NONE;
+	/* A reader that has been let in finds a buffer, also while we hold some. */
+	if (sem_trywait(&nr_free) < 0)
+		return false;
+	if (take(i))
+		return true;
+	(void)sem_post(&nr_free);
+	return false;
+}
+
+/* All of them are held. */
+static void age_page(unsigned int first)
+{
+	enum use latest = USE_NONE;
+
+	for (unsigned int i = first; i < first + PER_PAGE; i++) {
+		if (uses[i] > latest)
+			latest = uses[i];
+	}
+	if (latest == USE_EARLIER)
+		(void)madvise(large[first], HUGE_PAGE, MADV_DONTNEED);
+	for (unsigned int i = first; i < first + PER_PAGE; i++)
+		uses[i] = latest == USE_LATELY ? USE_EARLIER : USE_NONE;
 }
 
 void reply_buffer_trim(void)
 {
 	(void)pthread_once(&once, init);
-	for (unsigned int i = 0; i < REPLY_BUFFER_NR; i++) {
-		/* A reader that has been let in finds a buffer, also while we hold one. */
-		if (sem_trywait(&nr_free) < 0)
-			return;
-		if (take(i)) {
-			age(i);
-			give_back(i);
-		} else {
-			(void)sem_post(&nr_free);
-		}
+	for (unsigned int first = 0; first < REPLY_BUFFER_NR; first += PER_PAGE) {
+		unsigned int nr = 0;
+
+		while (nr < PER_PAGE && hold(first + nr))
+			nr++;
+		if (nr == PER_PAGE)
+			age_page(first);
+		while (nr)
+			give_back(first + --nr);
 	}
 }

@@ -1,9 +1,9 @@
 /*
  * Memory that a hydrated read is answered from. Small replies have a buffer per thread; large ones
  * share a few, because each that was used stays resident until reply_buffer_trim(): the lowest free
- * one is taken, so that only as many are touched as are needed at a time (and one more, where both
- * are in a huge page). All of it is mapped: in a heap the buffers of threads that come and go would
- * leave holes, which stay resident.
+ * one is taken, so that only as many are touched as are needed at a time. They lie two by two in
+ * huge pages, where the system has them. All of it is mapped: in a heap the buffers of threads that
+ * come and go would leave holes, which stay resident.
  */
 #ifndef CLONEFS_DAEMON_REPLY_BUFFER_H
 #define CLONEFS_DAEMON_REPLY_BUFFER_H
@@ -24,7 +24,8 @@ void *reply_buffer_get(size_t length);
 /* Gives it back; NULL is allowed. */
 void reply_buffer_put(void *buffer);
 
-/* Large buffers that nobody has taken since the last call give their memory back. Does not wait. */
+/* Large buffers of which neither of a huge page was taken since the last call give their memory
+ * back. Does not wait. */
 void reply_buffer_trim(void);
 
 #endif

@@ -7,8 +7,8 @@
 
 #include "core/base/min_max.h"
 
-#define HUGE_PAGE ((size_t)2 << 20)
-#define WORD_BITS 64
+/* What is kept of free pieces: they stay in cache and need no new page faults. */
+#define WARM_MAX ((size_t)16 << 20)
 /* Replies up to here come from the heap; larger ones up to REPLY_MAX, which is what the kernel asks
  * for at most, are recycled. */
 #define SMALL_REPLY ((size_t)64 << 10)
@@ -31,88 +31,54 @@ static void *map(size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static size_t round_up(size_t value, size_t to)
-{
-	return (value + to - 1) / to * to;
-}
-
 int budget_init(struct budget *budget, size_t piece_size)
 {
+	size_t nr = BUDGET_LIMIT / piece_size;
+
 	*budget = (struct budget){
 	        .piece_size = piece_size,
-	        .nr_pieces = BUDGET_LIMIT / piece_size,
-	        .map = map(BUDGET_LIMIT + HUGE_PAGE),
-	        .taken = calloc(BUDGET_LIMIT / piece_size / WORD_BITS + 1, sizeof(uint64_t)),
+	        .pieces = map(BUDGET_LIMIT),
+	        .warm = calloc(nr, sizeof(uint32_t)),
+	        .cold = calloc(nr, sizeof(uint32_t)),
 	};
 	cf_cond_init(&budget->room);
-	if (!budget->map || !budget->taken)
+	if (!budget->pieces || !budget->warm || !budget->cold)
 		return -ENOMEM;
-	budget->pieces = budget->map + (HUGE_PAGE - (uintptr_t)budget->map % HUGE_PAGE);
-	(void)madvise(budget->pieces, BUDGET_LIMIT, MADV_HUGEPAGE);
+	while (budget->nr_cold < nr) {
+		budget->cold[budget->nr_cold] = (uint32_t)(nr - 1 - budget->nr_cold);
+		budget->nr_cold++;
+	}
 	return 0;
 }
 
 void budget_fini(struct budget *budget)
 {
-	if (budget->map)
-		(void)munmap(budget->map, BUDGET_LIMIT + HUGE_PAGE);
-	free(budget->taken);
+	if (budget->pieces)
+		(void)munmap(budget->pieces, BUDGET_LIMIT);
+	free(budget->warm);
+	free(budget->cold);
 	while (budget->nr_replies)
 		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
-	budget->map = NULL;
-	budget->taken = NULL;
+	budget->pieces = NULL;
+	budget->warm = budget->cold = NULL;
 	cf_cond_fini(&budget->room);
 }
 
-/* ---- the pieces' mapping ---- */
-
-static uint64_t bit(size_t index)
+/* Whenever one of the stacks has become lower. */
+static void note_need(struct budget *budget)
 {
-	return UINT64_C(1) << index % WORD_BITS;
+	budget->nr_warm_spare = min_u64(budget->nr_warm_spare, budget->nr_warm);
+	budget->nr_replies_spare = min_u64(budget->nr_replies_spare, budget->nr_replies);
 }
 
-/* The lowest one that is free; nr_pieces: none. */
-static size_t find_free(const struct budget *budget)
+/* Lets one free piece's memory go. */
+static void cool_one(struct budget *budget)
 {
-	for (size_t word = 0; word * WORD_BITS < budget->nr_pieces; word++) {
-		if (~budget->taken[word])
-			return min_u64(word * WORD_BITS +
-			                       (size_t)__builtin_ctzll(~budget->taken[word]),
-			               budget->nr_pieces);
-	}
-	return budget->nr_pieces;
-}
+	uint32_t index = budget->warm[--budget->nr_warm];
 
-/* Bytes up to the end of the last one that is used. */
-static size_t end_of_taken(const struct budget *budget)
-{
-	for (size_t word = budget->nr_pieces / WORD_BITS + 1; word-- > 0;) {
-		if (budget->taken[word])
-			return ((word + 1) * WORD_BITS -
-			        (size_t)__builtin_clzll(budget->taken[word])) *
-			       budget->piece_size;
-	}
-	return 0;
-}
-
-/* Lets the memory behind @bytes go. */
-static void shrink(struct budget *budget, size_t bytes)
-{
-	size_t keep = round_up(bytes, HUGE_PAGE);
-
-	if (keep >= budget->resident)
-		return;
-	(void)madvise(budget->pieces + keep, budget->resident - keep, MADV_DONTNEED);
-	budget->resident = keep;
-}
-
-/* ---- what is charged ---- */
-
-/* Free memory that is kept. */
-static size_t kept(const struct budget *budget)
-{
-	return budget->nr_replies * REPLY_MAX + budget->resident -
-	       min_u64(budget->nr_taken * budget->piece_size, budget->resident);
+	(void)madvise(budget->pieces + index * budget->piece_size, budget->piece_size,
+	              MADV_DONTNEED);
+	budget->cold[budget->nr_cold++] = index;
 }
 
 /* What is kept must not come on top of what is used. */
@@ -120,9 +86,11 @@ static void give_back(struct budget *budget)
 {
 	while (budget->nr_replies && budget->total + budget->nr_replies * REPLY_MAX > BUDGET_LIMIT)
 		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
-	budget->nr_replies_spare = min_u64(budget->nr_replies_spare, budget->nr_replies);
-	if (budget->total + kept(budget) > BUDGET_LIMIT)
-		shrink(budget, end_of_taken(budget));
+	while (budget->nr_warm && budget->total + budget->nr_replies * REPLY_MAX +
+	                                          budget->nr_warm * budget->piece_size >
+	                                  BUDGET_LIMIT)
+		cool_one(budget);
+	note_need(budget);
 }
 
 bool budget_has_room_locked(const struct budget *budget, enum budget_use use, size_t bytes)
@@ -150,15 +118,12 @@ void budget_release_locked(struct budget *budget, enum budget_use use, size_t by
 
 unsigned char *budget_get_piece_locked(struct budget *budget, enum budget_use use)
 {
-	size_t index = find_free(budget);
-	size_t end = (index + 1) * budget->piece_size;
+	uint32_t index;
 
-	if (!budget_has_room_locked(budget, use, budget->piece_size) || index == budget->nr_pieces)
+	if (!budget_has_room_locked(budget, use, budget->piece_size) ||
+	    !(budget->nr_warm + budget->nr_cold))
 		return NULL;
-	budget->taken[index / WORD_BITS] |= bit(index);
-	budget->nr_taken++;
-	budget->needed = max_u64(budget->needed, end);
-	budget->resident = max_u64(budget->resident, round_up(end, HUGE_PAGE));
+	index = budget->nr_warm ? budget->warm[--budget->nr_warm] : budget->cold[--budget->nr_cold];
 	budget_charge_locked(budget, use, budget->piece_size);
 	return budget->pieces + index * budget->piece_size;
 }
@@ -167,10 +132,10 @@ void budget_put_piece_locked(struct budget *budget, enum budget_use use, unsigne
 {
 	size_t index = (size_t)(piece - budget->pieces) / budget->piece_size;
 
-	assert(budget->taken[index / WORD_BITS] & bit(index));
-	budget->taken[index / WORD_BITS] &= ~bit(index);
-	budget->nr_taken--;
 	budget_release_locked(budget, use, budget->piece_size);
+	budget->warm[budget->nr_warm++] = (uint32_t)index;
+	if (budget->nr_warm * budget->piece_size > WARM_MAX)
+		cool_one(budget);
 }
 
 static bool is_recycled(size_t length)
@@ -227,7 +192,8 @@ void budget_trim_locked(struct budget *budget)
 {
 	for (; budget->nr_replies_spare; budget->nr_replies_spare--)
 		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
+	for (; budget->nr_warm_spare; budget->nr_warm_spare--)
+		cool_one(budget);
 	budget->nr_replies_spare = budget->nr_replies;
-	shrink(budget, budget->needed);
-	budget->needed = end_of_taken(budget);
+	budget->nr_warm_spare = budget->nr_warm;
 }

@@ -7,12 +7,10 @@
  * Replies are counted but never refused: readers are few (the kernel limits them), and one who is
  * refused could only be failed.
  *
- * Buffers are recycled. Those of pieces lie in one mapping, of huge pages where the system has
- * them: the lowest free one is taken, so that few are touched. Large replies have mappings of their
- * own. So nothing is left resident in a heap's holes, and what is kept for the next use goes back
- * to the system when it and what is charged pass the limit, and when it was not needed between two
- * calls of budget_trim_locked(). Pieces go back from the end of their mapping, by whole huge pages,
- * and no further than to one that is used.
+ * Buffers are recycled, last in, first out: those of pieces lie in one mapping, those of large
+ * replies have mappings of their own. So nothing is left resident in a heap's holes, and what is
+ * kept for the next use goes back to the system as soon as it and what is charged pass the limit,
+ * and when it was not needed between two calls of budget_trim_locked().
  *
  * All functions want the image's lock.
  */
@@ -44,18 +42,18 @@ struct budget {
 	size_t used[BUDGET_NR_USES];
 	size_t total;
 	size_t piece_size;
-	size_t nr_pieces;
-	unsigned char *pieces; /* within map; begins at a huge page's boundary */
-	unsigned char *map;    /* owned */
-	uint64_t *taken;       /* owned; a bit for each piece */
-	size_t nr_taken;
-	size_t resident; /* bytes from the begin of pieces that may be resident: whole huge pages */
-	size_t needed;   /* bytes up to the end of the last piece in use since the last trim */
+	unsigned char *pieces; /* owned: a mapping of BUDGET_LIMIT bytes */
+	uint32_t *warm;        /* owned; stack of free pieces that may be resident */
+	uint32_t *cold;        /* owned; stack of free pieces that are not */
+	size_t nr_warm;
+	size_t nr_cold;
 	void *replies[BUDGET_REPLIES_KEPT]; /* owned; stack, nr_replies are there */
 	size_t nr_replies;
-	size_t nr_replies_spare; /* of them: what nobody has needed since the last trim */
-	struct cf_cond room;     /* signalled when writes may go on */
-	unsigned int waiting;    /* threads in budget_wait_write_locked() */
+	/* What of the two stacks nobody has needed since the last trim. */
+	size_t nr_warm_spare;
+	size_t nr_replies_spare;
+	struct cf_cond room;  /* signalled when writes may go on */
+	unsigned int waiting; /* threads in budget_wait_write_locked() */
 };
 
 /* 0 or -ENOMEM; after both budget_fini() is allowed. */
