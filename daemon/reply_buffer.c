@@ -1,5 +1,6 @@
 #include "daemon/reply_buffer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -12,6 +13,8 @@
  * whole, or only their first use would find huge ones. */
 #define HUGE_PAGE ((size_t)2 << 20)
 #define PER_PAGE  (HUGE_PAGE / REPLY_BUFFER_MAX)
+static_assert(HUGE_PAGE % REPLY_BUFFER_MAX == 0 && REPLY_BUFFER_NR % PER_PAGE == 0,
+              "huge pages hold whole buffers");
 static unsigned char large[REPLY_BUFFER_NR][REPLY_BUFFER_MAX] __attribute__((aligned(HUGE_PAGE)));
 /* Acquire and release: the next user of a buffer comes after the one before. */
 static atomic_bool busy[REPLY_BUFFER_NR];

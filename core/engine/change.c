@@ -371,11 +371,12 @@ static bool is_hydrated(const struct image *img, const struct change *change)
 
 /* All regions are hydrated. A sync that is expected is to find its bytes on their way: before the
  * answer, because whom that wakes gets the processor at once. */
-static int do_hydrated(struct image *img, const struct change *change, const struct range *all)
+static int do_hydrated(struct image *img, const struct change *change, const struct range *all,
+                       bool expects_sync)
 {
 	int r = do_middle(img, change, *all);
 
-	if (r == 0 && change->op == CHANGE_WRITE && sync_habit_wrote(&img->sync_habit))
+	if (r == 0 && expects_sync && change->op == CHANGE_WRITE)
 		store_write_back(&img->store, change->offset, change->length);
 	return r;
 }
@@ -386,18 +387,20 @@ static struct image_request *submit(struct image *img, const struct change *chan
 	struct image_request *req = request_new(img, REQUEST_CHANGE, 0, done, user);
 	const struct range all = {change->offset, change->offset + change->length};
 	struct change rest = *change;
+	bool expects_sync;
 	int r;
 
 	assert(change->length && all.to <= img->geo.size);
 	if (!req)
 		return NULL;
+	expects_sync = sync_habit_changed(&img->sync_habit);
 	r = refuse(img);
 	if (r == 0)
 		r = first_modify(img);
 	if (r < 0) {
 		request_answer(req, r);
 	} else if (is_hydrated(img, change)) {
-		request_answer(req, do_hydrated(img, change, &all));
+		request_answer(req, do_hydrated(img, change, &all, expects_sync));
 	} else {
 		r = do_edges_in_place(img, &rest);
 		if (r < 0 || !rest.length)

@@ -72,7 +72,15 @@ static void gate_write_back(struct block_io *io, uint64_t offset, uint64_t lengt
 	struct gate_io *gate = of(io);
 	bool is_all = offset == 0 && length == io->size;
 
-	count(gate, is_all ? &gate->nr_write_backs : &gate->nr_part_write_backs);
+	cf_lock(&gate->lock);
+	if (is_all) {
+		gate->nr_write_backs++;
+	} else {
+		gate->nr_part_write_backs++;
+		gate->part_offset = offset;
+		gate->part_length = length;
+	}
+	cf_unlock(&gate->lock);
 }
 
 static int gate_punch(struct block_io *io, uint64_t offset, uint64_t length)
@@ -175,9 +183,17 @@ unsigned int gate_io_nr_write_backs(struct gate_io *gate)
 	return counted(gate, &gate->nr_write_backs);
 }
 
-unsigned int gate_io_nr_part_write_backs(struct gate_io *gate)
+unsigned int gate_io_nr_part_write_backs(struct gate_io *gate, uint64_t *ret_offset,
+                                         uint64_t *ret_length)
 {
-	return counted(gate, &gate->nr_part_write_backs);
+	unsigned int nr;
+
+	cf_lock(&gate->lock);
+	nr = gate->nr_part_write_backs;
+	*ret_offset = gate->part_offset;
+	*ret_length = gate->part_length;
+	cf_unlock(&gate->lock);
+	return nr;
 }
 
 uint64_t gate_io_bytes_written(struct gate_io *gate)

@@ -19,6 +19,7 @@ struct gate_io {
 	unsigned int nr_syncs;       /* begun */
 	unsigned int nr_write_backs; /* of everything */
 	unsigned int nr_part_write_backs;
+	uint64_t part_offset, part_length; /* of the last one of a part */
 	uint64_t bytes_written;
 };
 
@@ -31,7 +32,9 @@ void gate_io_let_one_go(struct gate_io *gate);
 void gate_io_wait_held(struct gate_io *gate, unsigned int nr);
 unsigned int gate_io_nr_syncs(struct gate_io *gate);
 unsigned int gate_io_nr_write_backs(struct gate_io *gate);
-unsigned int gate_io_nr_part_write_backs(struct gate_io *gate);
+/* Of a part; the last one's range. */
+unsigned int gate_io_nr_part_write_backs(struct gate_io *gate, uint64_t *ret_offset,
+                                         uint64_t *ret_length);
 uint64_t gate_io_bytes_written(struct gate_io *gate);
 
 #endif

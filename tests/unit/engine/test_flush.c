@@ -156,27 +156,81 @@ static void a_flush_of_nothing_is_one_sync_and_no_commit(void **state)
 	gate_io_fini(&gate);
 }
 
-/* Its writes are begun at once, those of who does not sync are left to be collected. */
+/* What had been written back when a write was answered. */
+struct begun {
+	struct gate_io *gate;
+	unsigned int nr;
+	uint64_t offset, length;
+};
+
+static void look(void *user, int error, const void *data, size_t length)
+{
+	struct begun *begun = user;
+
+	(void)data;
+	(void)length;
+	assert_int_equal(error, 0);
+	begun->nr = gate_io_nr_part_write_backs(begun->gate, &begun->offset, &begun->length);
+}
+
+/* Of a hydrated region: answered when it returns. */
+static struct begun write_and_look(struct fixture *fx, struct gate_io *gate, uint64_t offset,
+                                   const void *data, size_t length)
+{
+	struct begun begun = {.gate = gate, .nr = UINT32_MAX};
+
+	image_request_put(image_write(fx->img, offset, data, length, look, &begun));
+	return begun;
+}
+
+/* Its writes are begun before they are answered, those of who does not are left to be collected. */
 static void who_syncs_after_each_write_finds_it_on_its_way(void **state)
 {
 	struct gate_io gate;
 	struct fixture *fx = opened_with(&gate);
-	void *data = filled(4096, 0x63);
+	void *data = filled(8192, 0x63);
+	struct begun begun;
 
 	(void)state;
 	assert_reads_source(fx, 0, 65536);
 	wait_until(status_of(fx).regions_committed == 1);
 	for (unsigned int i = 0; i < 20; i++)
-		assert_int_equal(do_write(fx, 4096, data, 4096), 0);
-	assert_int_equal(gate_io_nr_part_write_backs(&gate), 0);
+		begun = write_and_look(fx, &gate, 4096, data, 4096);
+	assert_int_equal(begun.nr, 0);
 	for (unsigned int i = 0; i < 5; i++) {
 		assert_int_equal(do_flush(fx), 0);
-		assert_int_equal(do_write(fx, 4096, data, 4096), 0);
+		begun = write_and_look(fx, &gate, 4096, data, 4096);
+		assert_int_equal(begun.nr, i == 4);
 	}
-	wait_until(gate_io_nr_part_write_backs(&gate) == 1);
+	assert_int_equal(begun.offset, 4096);
+	assert_int_equal(begun.length, 4096);
 	assert_int_equal(do_flush(fx), 0);
-	assert_int_equal(do_write(fx, 8192, data, 4096), 0);
-	wait_until(gate_io_nr_part_write_backs(&gate) == 2);
+	begun = write_and_look(fx, &gate, 16384, data, 8192);
+	assert_int_equal(begun.nr, 2);
+	assert_int_equal(begun.offset, 16384);
+	assert_int_equal(begun.length, 8192);
+	free(data);
+	fixture_free(fx);
+	gate_io_fini(&gate);
+}
+
+/* Whatever the other one is. */
+static void two_changes_to_a_sync_are_not_begun(void **state)
+{
+	struct gate_io gate;
+	struct fixture *fx = opened_with(&gate);
+	void *data = filled(65536, 0x64);
+
+	(void)state;
+	assert_reads_source(fx, 0, 65536);
+	wait_until(status_of(fx).regions_committed == 1);
+	for (unsigned int i = 0; i < 8; i++) {
+		struct begun begun = write_and_look(fx, &gate, 4096, data, 4096);
+
+		assert_int_equal(begun.nr, 0);
+		assert_int_equal(do_write(fx, (i + 1) * UINT64_C(65536), data, 65536), 0);
+		assert_int_equal(do_flush(fx), 0);
+	}
 	free(data);
 	fixture_free(fx);
 	gate_io_fini(&gate);
@@ -213,6 +267,7 @@ int main(void)
 	        cmocka_unit_test(a_flush_that_waits_can_be_cancelled),
 	        cmocka_unit_test(a_flush_of_nothing_is_one_sync_and_no_commit),
 	        cmocka_unit_test(who_syncs_after_each_write_finds_it_on_its_way),
+	        cmocka_unit_test(two_changes_to_a_sync_are_not_begun),
 	        cmocka_unit_test(stop_background_begins_a_commit_and_requests_go_on),
 	};
 

@@ -8,7 +8,7 @@ static unsigned int write_and_sync(struct sync_habit *habit, unsigned int nr)
 	unsigned int nr_expected = 0;
 
 	for (unsigned int i = 0; i < nr; i++)
-		nr_expected += sync_habit_wrote(habit);
+		nr_expected += sync_habit_changed(habit);
 	sync_habit_synced(habit);
 	return nr_expected;
 }
@@ -52,7 +52,7 @@ static void who_never_syncs_has_none(void **state)
 	(void)state;
 	sync_habit_init(&habit);
 	for (unsigned int i = 0; i < 1000; i++)
-		assert_false(sync_habit_wrote(&habit));
+		assert_false(sync_habit_changed(&habit));
 }
 
 static void syncs_of_nothing_say_nothing(void **state)
@@ -63,11 +63,11 @@ static void syncs_of_nothing_say_nothing(void **state)
 	sync_habit_init(&habit);
 	for (unsigned int i = 0; i < 10; i++)
 		assert_int_equal(write_and_sync(&habit, 0), 0);
-	assert_false(sync_habit_wrote(&habit));
+	assert_false(sync_habit_changed(&habit));
 	get_used_to(&habit);
 	for (unsigned int i = 0; i < 10; i++)
 		assert_int_equal(write_and_sync(&habit, 0), 0);
-	assert_true(sync_habit_wrote(&habit));
+	assert_true(sync_habit_changed(&habit));
 }
 
 int main(void)
