@@ -30,7 +30,7 @@ bool background_may_fill_locked(const struct image *img)
 	       !img->fetches.nr_queued[SOURCE_READAHEAD] &&
 	       !img->fetches.nr_queued[SOURCE_BACKGROUND] &&
 	       fetch_has_slot_locked(img, SOURCE_BACKGROUND) &&
-	       budget_has_room_locked(&img->budget, BUDGET_BACKGROUND, img->budget.piece_size);
+	       budget_has_room_locked(&img->budget, BUDGET_BACKGROUND, img->budget.pool.piece_size);
 }
 
 /* Regions that one request may have now. */

@@ -7,8 +7,6 @@
 
 #include "core/base/min_max.h"
 
-/* What is kept of free pieces: they stay in cache and need no new page faults. */
-#define WARM_MAX ((size_t)16 << 20)
 /* Replies up to here come from the heap; larger ones up to REPLY_MAX, which is what the kernel asks
  * for at most, are recycled. */
 #define SMALL_REPLY ((size_t)64 << 10)
@@ -33,64 +31,44 @@ static void *map(size_t bytes)
 
 int budget_init(struct budget *budget, size_t piece_size)
 {
-	size_t nr = BUDGET_LIMIT / piece_size;
-
-	*budget = (struct budget){
-	        .piece_size = piece_size,
-	        .pieces = map(BUDGET_LIMIT),
-	        .warm = calloc(nr, sizeof(uint32_t)),
-	        .cold = calloc(nr, sizeof(uint32_t)),
-	};
+	*budget = (struct budget){0};
 	cf_cond_init(&budget->room);
-	if (!budget->pieces || !budget->warm || !budget->cold)
-		return -ENOMEM;
-	while (budget->nr_cold < nr) {
-		budget->cold[budget->nr_cold] = (uint32_t)(nr - 1 - budget->nr_cold);
-		budget->nr_cold++;
-	}
-	return 0;
+	return piece_pool_init(&budget->pool, BUDGET_LIMIT, piece_size);
 }
 
 void budget_fini(struct budget *budget)
 {
-	if (budget->pieces)
-		(void)munmap(budget->pieces, BUDGET_LIMIT);
-	free(budget->warm);
-	free(budget->cold);
+	piece_pool_fini(&budget->pool);
 	while (budget->nr_replies)
 		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
-	budget->pieces = NULL;
-	budget->warm = budget->cold = NULL;
 	cf_cond_fini(&budget->room);
 }
 
-/* Whenever one of the stacks has become lower. */
-static void note_need(struct budget *budget)
+size_t budget_kept_locked(const struct budget *budget)
 {
-	budget->nr_warm_spare = min_u64(budget->nr_warm_spare, budget->nr_warm);
-	budget->nr_replies_spare = min_u64(budget->nr_replies_spare, budget->nr_replies);
+	return piece_pool_idle_bytes(&budget->pool) + budget->nr_replies * REPLY_MAX;
 }
 
-/* Lets one free piece's memory go. */
-static void cool_one(struct budget *budget)
+static bool is_over(const struct budget *budget)
 {
-	uint32_t index = budget->warm[--budget->nr_warm];
+	return budget->total + budget_kept_locked(budget) > BUDGET_LIMIT;
+}
 
-	(void)madvise(budget->pieces + index * budget->piece_size, budget->piece_size,
-	              MADV_DONTNEED);
-	budget->cold[budget->nr_cold++] = index;
+static void *take_reply(struct budget *budget)
+{
+	void *reply = budget->replies[--budget->nr_replies];
+
+	budget->nr_replies_spare = min_u64(budget->nr_replies_spare, budget->nr_replies);
+	return reply;
 }
 
 /* What is kept must not come on top of what is used. */
 static void give_back(struct budget *budget)
 {
-	while (budget->nr_replies && budget->total + budget->nr_replies * REPLY_MAX > BUDGET_LIMIT)
-		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
-	while (budget->nr_warm && budget->total + budget->nr_replies * REPLY_MAX +
-	                                          budget->nr_warm * budget->piece_size >
-	                                  BUDGET_LIMIT)
-		cool_one(budget);
-	note_need(budget);
+	while (is_over(budget) && piece_pool_shrink(&budget->pool))
+		;
+	while (budget->nr_replies && is_over(budget))
+		(void)munmap(take_reply(budget), REPLY_MAX);
 }
 
 bool budget_has_room_locked(const struct budget *budget, enum budget_use use, size_t bytes)
@@ -118,24 +96,24 @@ void budget_release_locked(struct budget *budget, enum budget_use use, size_t by
 
 unsigned char *budget_get_piece_locked(struct budget *budget, enum budget_use use)
 {
-	uint32_t index;
+	unsigned char *piece;
 
-	if (!budget_has_room_locked(budget, use, budget->piece_size) ||
-	    !(budget->nr_warm + budget->nr_cold))
+	if (!budget_has_room_locked(budget, use, budget->pool.piece_size))
 		return NULL;
-	index = budget->nr_warm ? budget->warm[--budget->nr_warm] : budget->cold[--budget->nr_cold];
-	budget_charge_locked(budget, use, budget->piece_size);
-	return budget->pieces + index * budget->piece_size;
+	piece = piece_pool_get(&budget->pool);
+	if (piece)
+		budget_charge_locked(budget, use, budget->pool.piece_size);
+	return piece;
 }
 
 void budget_put_piece_locked(struct budget *budget, enum budget_use use, unsigned char *piece)
 {
-	size_t index = (size_t)(piece - budget->pieces) / budget->piece_size;
-
-	budget_release_locked(budget, use, budget->piece_size);
-	budget->warm[budget->nr_warm++] = (uint32_t)index;
-	if (budget->nr_warm * budget->piece_size > WARM_MAX)
-		cool_one(budget);
+	piece_pool_put(&budget->pool, piece);
+	budget_release_locked(budget, use, budget->pool.piece_size);
+	while (piece_pool_idle_bytes(&budget->pool) > BUDGET_POOL_KEPT &&
+	       piece_pool_shrink(&budget->pool))
+		;
+	give_back(budget);
 }
 
 static bool is_recycled(size_t length)
@@ -150,7 +128,7 @@ unsigned char *budget_get_reply_locked(struct budget *budget, size_t length)
 	if (!is_recycled(length))
 		reply = malloc(length);
 	else if (budget->nr_replies)
-		reply = budget->replies[--budget->nr_replies];
+		reply = take_reply(budget);
 	else
 		reply = map(REPLY_MAX);
 	if (reply)
@@ -190,10 +168,8 @@ bool budget_wait_write_locked(struct budget *budget, size_t bytes, struct cf_mut
 
 void budget_trim_locked(struct budget *budget)
 {
-	for (; budget->nr_replies_spare; budget->nr_replies_spare--)
-		(void)munmap(budget->replies[--budget->nr_replies], REPLY_MAX);
-	for (; budget->nr_warm_spare; budget->nr_warm_spare--)
-		cool_one(budget);
+	for (size_t spare = budget->nr_replies_spare; spare; spare--)
+		(void)munmap(take_reply(budget), REPLY_MAX);
 	budget->nr_replies_spare = budget->nr_replies;
-	budget->nr_warm_spare = budget->nr_warm;
+	piece_pool_trim(&budget->pool);
 }

@@ -7,10 +7,10 @@
  * Replies are counted but never refused: readers are few (the kernel limits them), and one who is
  * refused could only be failed.
  *
- * Buffers are recycled, last in, first out: those of pieces lie in one mapping, those of large
- * replies have mappings of their own. So nothing is left resident in a heap's holes, and what is
- * kept for the next use goes back to the system as soon as it and what is charged pass the limit,
- * and when it was not needed between two calls of budget_trim_locked().
+ * Buffers are recycled: those of pieces come from a pool, those of large replies have mappings of
+ * their own. So nothing is left resident in a heap's holes, and what is kept for the next use goes
+ * back to the system as soon as it and what is charged pass the limit (of the pool: whole blocks
+ * that are not in use), and when it was not needed between two calls of budget_trim_locked().
  *
  * All functions want the image's lock.
  */
@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "core/base/mutex.h"
+#include "core/engine/piece_pool.h"
 
 #define BUDGET_LIMIT   ((size_t)40 << 20)
 #define BUDGET_RESERVE ((size_t)8 << 20)
@@ -35,25 +36,20 @@ enum budget_use {
 	BUDGET_NR_USES
 };
 
-/* Large replies that are kept for the next reader. */
+/* Large replies that are kept for the next reader, and bytes of the pool that are for the next
+ * piece: more of them would be there when replies need the memory, in blocks that are in use. */
 #define BUDGET_REPLIES_KEPT 8
+#define BUDGET_POOL_KEPT    ((size_t)12 << 20)
 
 struct budget {
 	size_t used[BUDGET_NR_USES];
 	size_t total;
-	size_t piece_size;
-	unsigned char *pieces; /* owned: a mapping of BUDGET_LIMIT bytes */
-	uint32_t *warm;        /* owned; stack of free pieces that may be resident */
-	uint32_t *cold;        /* owned; stack of free pieces that are not */
-	size_t nr_warm;
-	size_t nr_cold;
+	struct piece_pool pool;             /* BUDGET_LIMIT bytes */
 	void *replies[BUDGET_REPLIES_KEPT]; /* owned; stack, nr_replies are there */
 	size_t nr_replies;
-	/* What of the two stacks nobody has needed since the last trim. */
-	size_t nr_warm_spare;
-	size_t nr_replies_spare;
-	struct cf_cond room;  /* signalled when writes may go on */
-	unsigned int waiting; /* threads in budget_wait_write_locked() */
+	size_t nr_replies_spare; /* of nr_replies: not needed since the last trim */
+	struct cf_cond room;     /* signalled when writes may go on */
+	unsigned int waiting;    /* threads in budget_wait_write_locked() */
 };
 
 /* 0 or -ENOMEM; after both budget_fini() is allowed. */
@@ -66,7 +62,7 @@ bool budget_has_room_locked(const struct budget *budget, enum budget_use use, si
 void budget_charge_locked(struct budget *budget, enum budget_use use, size_t bytes);
 void budget_release_locked(struct budget *budget, enum budget_use use, size_t bytes);
 
-/* A buffer of piece_size bytes, charged to @use; NULL: no room (or no memory). */
+/* A buffer of @piece_size bytes, charged to @use; NULL: no room (or no memory). */
 unsigned char *budget_get_piece_locked(struct budget *budget, enum budget_use use);
 void budget_put_piece_locked(struct budget *budget, enum budget_use use, unsigned char *piece);
 
@@ -82,6 +78,9 @@ void budget_put_reply_locked(struct budget *budget, unsigned char *reply, size_t
  */
 bool budget_wait_write_locked(struct budget *budget, size_t bytes, struct cf_mutex *lock,
                               const bool *stop) CF_REQUIRES(lock);
+
+/* Bytes that are kept for the next use, beside what is charged. */
+size_t budget_kept_locked(const struct budget *budget);
 
 /* Gives back what is kept and was not needed since the last call. */
 void budget_trim_locked(struct budget *budget);

@@ -333,7 +333,7 @@ static bool budget_allows(struct image *img, enum source_class class) CF_IMAGE_L
 	enum budget_use use = fetch_sink_use(class);
 
 	return class == SOURCE_FOREGROUND ||
-	       budget_has_room_locked(&img->budget, use, img->budget.piece_size);
+	       budget_has_room_locked(&img->budget, use, img->budget.pool.piece_size);
 }
 
 static bool may_send(struct image *img, enum source_class class) CF_IMAGE_LOCKED
@@ -423,9 +423,9 @@ void fetch_resume_stalled_locked(struct image *img)
 		        fetch->joined ? BUDGET_FOREGROUND : fetch_sink_use(fetch->class);
 
 		if (!fetch->stalled || fetch->cancelled ||
-		    !budget_has_room_locked(&img->budget, use, promised + img->budget.piece_size))
+		    !budget_has_room_locked(&img->budget, use, promised + img->budget.pool.piece_size))
 			continue;
-		promised += img->budget.piece_size;
+		promised += img->budget.pool.piece_size;
 		fetch->stalled = false;
 		img->fetches.nr_stalled--;
 		/* It was not the source that was silent. */

@@ -42,11 +42,6 @@ static void the_reserve_is_there_whatever_replies_take(void **state)
 	budget_fini(&budget);
 }
 
-static size_t kept(const struct budget *budget)
-{
-	return budget->nr_warm * budget->piece_size + budget->nr_replies * MIB;
-}
-
 static void buffers_given_back_are_used_again(void **state)
 {
 	struct budget budget;
@@ -83,19 +78,19 @@ static void what_is_kept_and_what_is_used_stay_below_the_limit(void **state)
 	assert_int_equal(nr, BUDGET_LIMIT / (64 * KIB));
 	while (nr)
 		budget_put_piece_locked(&budget, BUDGET_FOREGROUND, pieces[--nr]);
-	assert_true(kept(&budget) > 0);
-	assert_true(kept(&budget) < BUDGET_LIMIT);
+	assert_int_equal(budget_kept_locked(&budget), BUDGET_POOL_KEPT);
 	budget_put_reply_locked(&budget, budget_get_reply_locked(&budget, MIB), MIB);
 	budget_charge_locked(&budget, BUDGET_REPLY, BUDGET_LIMIT - MIB);
-	assert_int_equal(kept(&budget), MIB);
+	assert_int_equal(budget_kept_locked(&budget), MIB);
 	budget_charge_locked(&budget, BUDGET_REPLY, MIB);
-	assert_int_equal(kept(&budget), 0);
-	assert_int_equal(budget.nr_cold, BUDGET_LIMIT / (64 * KIB));
+	assert_int_equal(budget_kept_locked(&budget), 0);
 	budget_fini(&budget);
 }
 
+#define PER_BLOCK (PIECE_POOL_BLOCK / (64 * KIB))
+
 struct burst {
-	unsigned char *pieces[8];
+	unsigned char *pieces[4 * PER_BLOCK];
 	unsigned char *replies[4];
 };
 
@@ -120,7 +115,7 @@ static size_t burst_resident(const struct burst *used)
 {
 	size_t resident = 0;
 
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < 4 * PER_BLOCK; i++)
 		resident += resident_bytes(used->pieces[i], 64 * KIB);
 	for (size_t i = 0; i < 4; i++)
 		resident += resident_bytes(used->replies[i], MIB);
@@ -134,16 +129,16 @@ static void a_trim_gives_back_what_was_not_needed_since_the_last(void **state)
 
 	(void)state;
 	assert_int_equal(budget_init(&budget, 64 * KIB), 0);
-	burst(&budget, &all, 8, 4);
+	burst(&budget, &all, 4 * PER_BLOCK, 4);
 	budget_trim_locked(&budget);
-	assert_int_equal(burst_resident(&all), 8 * 64 * KIB + 4 * MIB);
-	burst(&budget, &some, 2, 1);
+	assert_int_equal(burst_resident(&all), 4 * PIECE_POOL_BLOCK + 4 * MIB);
+	burst(&budget, &some, PER_BLOCK, 1);
 	budget_trim_locked(&budget);
-	assert_int_equal(burst_resident(&all), 2 * 64 * KIB + MIB);
+	assert_int_equal(burst_resident(&all), PIECE_POOL_BLOCK + MIB);
 	budget_trim_locked(&budget);
 	assert_int_equal(burst_resident(&all), 0);
-	assert_int_equal(kept(&budget), 0);
-	burst(&budget, &all, 8, 4);
+	assert_int_equal(budget_kept_locked(&budget), 0);
+	burst(&budget, &all, 4 * PER_BLOCK, 4);
 	assert_int_equal(budget.total, 0);
 	budget_fini(&budget);
 }
