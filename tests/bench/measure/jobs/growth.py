@@ -21,6 +21,8 @@ IMAGE_MIB = 256 << 10
 BLOCK = 4096
 RUN = 32 * MIB
 BURSTS = 16
+# Nobody reads or writes for so long: what is kept for the next one has gone back by then.
+REST_SECONDS = 30
 
 # fallocate(2): punch a hole, keep the size.
 PUNCH = 3
@@ -193,7 +195,10 @@ def growth_of(samples, key):
 
 class Growth(Job):
     """The first tenth of the time is to warm up, with bursts: pools and bitmaps are as large as they
-    get after it (all bitmaps of the image are 3 MiB, and random accesses touch all their pages)."""
+    get after it (all bitmaps of the image are 3 MiB, and random accesses touch all their pages).
+
+    What is resident under load goes up and down by 12 MiB with the bursts. So it is also looked at
+    while clones rest, after the warming up and at the end: what is never given back shows there."""
 
     name = "growth"
     is_usual = False
@@ -206,46 +211,60 @@ class Growth(Job):
                    % bench.growth_minutes, "MiB", Bound(most=1), more_is_better=False),
             Metric("anonymous", "growth of its anonymous part", "MiB", Bound(most=1),
                    more_is_better=False),
+            Metric("resting", "growth of resident memory from rest to rest", "MiB", Bound(most=1),
+                   more_is_better=False),
+            Metric("rest", "resident memory at rest, at the end", "MiB", more_is_better=False),
             Metric("size", "resident memory at the end", "MiB", more_is_better=False),
             Metric("descriptors", "growth of open descriptors", "number", more_is_better=False),
             Metric("threads", "growth of threads", "number", more_is_better=False),
             Metric("operations", "what was done meanwhile", "operations"),
         )
         self.server = None
+        self.operations = 0
 
     def prepare(self, stack):
         self.server = stack.enter_context(contextlib.closing(
             RangeServer(self.bench, IMAGE_MIB, 1)))
 
-    def sampled(self, clone, load):
-        """A sample every ten seconds (of short runs more) from the end of the warming up on."""
-        warm = self.seconds / 10
-        bursts = [warm * i / 4 for i in range(4)] + [
-            warm + (self.seconds - warm) * (i + 0.5) / BURSTS for i in range(BURSTS)]
+    def sampled(self, clone, seconds, bursts):
+        """Samples of so long a load with so many bursts: every ten seconds (of short runs more)."""
+        load = Load(self.bench, clone)
         step = min(10, self.seconds / 100)
+        due_bursts = [seconds * (i + 0.5) / bursts for i in range(bursts)]
         begin = time.monotonic()
         samples = []
-        for due in range(1, int(self.seconds / step) + 1):
-            if load.is_over(max(begin + due * step - time.monotonic(), 0)):
-                break
-            if due * step > warm:
+        try:
+            for due in range(1, int(seconds / step) + 1):
+                if load.is_over(max(begin + due * step - time.monotonic(), 0)):
+                    break
                 samples.append(size_of(clone.pid))
                 if due % 30 == 0:
                     print("  %4.1f minutes: %s" % (due * step / 60, samples[-1]), flush=True)
-            if bursts and bursts[0] <= due * step:
-                del bursts[0]
-                load.burst(due)
+                if due_bursts and due_bursts[0] <= due * step:
+                    del due_bursts[0]
+                    load.burst(due)
+        finally:
+            load.stop()
+        self.operations += load.operations
         return samples
+
+    def rested(self, clone):
+        time.sleep(REST_SECONDS)
+        sample = size_of(clone.pid)
+        print("  at rest: %s" % sample, flush=True)
+        return sample
 
     def ours_once(self, _):
         drop_caches()
         with contextlib.closing(Clone(self.bench, self.server.url, "background_rate=2M")) as clone:
-            load = Load(self.bench, clone)
-            try:
-                samples = self.sampled(clone, load)
-            finally:
-                load.stop()
-            return {"operations": load.operations, "size": samples[-1]["resident"]} | {
+            self.operations = 0
+            self.sampled(clone, self.seconds / 10, 4)
+            before = self.rested(clone)
+            samples = self.sampled(clone, self.seconds * 9 / 10, BURSTS)
+            after = self.rested(clone)
+            return {"operations": self.operations, "size": samples[-1]["resident"],
+                    "resting": after["resident"] - before["resident"],
+                    "rest": after["resident"]} | {
                 key: growth_of(samples, key)
                 for key in ("resident", "anonymous", "descriptors", "threads")}
 
