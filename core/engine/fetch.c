@@ -423,7 +423,8 @@ void fetch_resume_stalled_locked(struct image *img)
 		        fetch->joined ? BUDGET_FOREGROUND : fetch_sink_use(fetch->class);
 
 		if (!fetch->stalled || fetch->cancelled ||
-		    !budget_has_room_locked(&img->budget, use, promised + img->budget.pool.piece_size))
+		    !budget_has_room_locked(&img->budget, use,
+		                            promised + img->budget.pool.piece_size))
 			continue;
 		promised += img->budget.pool.piece_size;
 		fetch->stalled = false;

@@ -294,8 +294,8 @@ static bool may_send(const struct image *img, enum source_class class) CF_IMAGE_
 {
 	return !img->fetches.nr_queued[SOURCE_FOREGROUND] && !img->fetches.nr_queued[class] &&
 	       fetch_has_slot_locked(img, class) &&
-	       (class == SOURCE_FOREGROUND ||
-	        budget_has_room_locked(&img->budget, BUDGET_READAHEAD, img->budget.pool.piece_size));
+	       (class == SOURCE_FOREGROUND || budget_has_room_locked(&img->budget, BUDGET_READAHEAD,
+	                                                             img->budget.pool.piece_size));
 }
 
 /* Unless a fetch brings some of it already: the end of that one comes back to it. False: no
