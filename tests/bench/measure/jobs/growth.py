@@ -186,11 +186,17 @@ def size_of(pid):
             "threads": len(os.listdir("/proc/%d/task" % pid))}
 
 
-def growth_of(samples, key):
-    """The median of the last quarter less that of the first one."""
+def quarters_of(samples, key):
+    """The median of each quarter."""
     values = [sample[key] for sample in samples]
     quarter = max(len(values) // 4, 1)
-    return statistics.median(values[-quarter:]) - statistics.median(values[:quarter])
+    return [statistics.median(values[i * quarter:(i + 1) * quarter] or values) for i in range(4)]
+
+
+def growth_of(samples, key):
+    """The median of the last quarter less that of the first one."""
+    quarters = quarters_of(samples, key)
+    return quarters[3] - quarters[0]
 
 
 class Growth(Job):
@@ -262,6 +268,8 @@ class Growth(Job):
             before = self.rested(clone)
             samples = self.sampled(clone, self.seconds * 9 / 10, BURSTS)
             after = self.rested(clone)
+            print("  medians of quarters: %s" % ["%.1f" % each for each in
+                                                quarters_of(samples, "resident")], flush=True)
             return {"operations": self.operations, "size": samples[-1]["resident"],
                     "resting": after["resident"] - before["resident"],
                     "rest": after["resident"]} | {
