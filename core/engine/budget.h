@@ -36,10 +36,11 @@ enum budget_use {
 	BUDGET_NR_USES
 };
 
-/* Large replies that are kept for the next reader, and bytes of the pool that are for the next
- * piece: more of them would be there when replies need the memory, in blocks that are in use. */
+/* Large replies that are kept for the next reader. */
 #define BUDGET_REPLIES_KEPT 8
-#define BUDGET_POOL_KEPT    ((size_t)12 << 20)
+/* Idle bytes of the pool that are kept for the next piece. Not all of them can be given back at
+ * once when replies need memory: a block stays while one of its pieces is in use. */
+#define BUDGET_POOL_KEPT ((size_t)12 << 20)
 
 struct budget {
 	size_t used[BUDGET_NR_USES];
@@ -62,7 +63,7 @@ bool budget_has_room_locked(const struct budget *budget, enum budget_use use, si
 void budget_charge_locked(struct budget *budget, enum budget_use use, size_t bytes);
 void budget_release_locked(struct budget *budget, enum budget_use use, size_t bytes);
 
-/* A buffer of @piece_size bytes, charged to @use; NULL: no room (or no memory). */
+/* A buffer of pool.piece_size bytes, charged to @use; NULL: no room. */
 unsigned char *budget_get_piece_locked(struct budget *budget, enum budget_use use);
 void budget_put_piece_locked(struct budget *budget, enum budget_use use, unsigned char *piece);
 

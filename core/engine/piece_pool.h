@@ -6,7 +6,8 @@
  * A buffer comes from the lowest block that has one free: what is in use gathers there, and high
  * blocks become empty.
  *
- * Nothing here blocks but page faults, or allocates after piece_pool_init(). The caller's lock.
+ * All functions want the lock of whoever has the pool. None blocks; only piece_pool_init() can fail
+ * for want of memory.
  */
 #ifndef CLONEFS_ENGINE_PIECE_POOL_H
 #define CLONEFS_ENGINE_PIECE_POOL_H

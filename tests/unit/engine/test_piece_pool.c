@@ -70,6 +70,17 @@ static void all_of_it_is_handed_out_once(void **state)
 	assert_int_equal(piece_pool_idle_bytes(&fx->pool), CAPACITY);
 }
 
+/* Huge pages begin at multiples of their size; the first block is in small ones. */
+static void blocks_can_be_huge_pages_but_the_first(void **state)
+{
+	struct pool *fx = *state;
+
+	assert_int_equal((uintptr_t)fx->pool.base % PIECE_POOL_BLOCK, 0);
+	take(fx, 1);
+	assert_ptr_equal(fx->pieces[0], fx->pool.base);
+	assert_int_equal(resident(fx), SIZE);
+}
+
 static void the_smallest_pieces_fill_a_block(void **state)
 {
 	struct piece_pool pool;
@@ -142,6 +153,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(all_of_it_is_handed_out_once, setup, teardown),
+	        cmocka_unit_test_setup_teardown(blocks_can_be_huge_pages_but_the_first, setup,
+	                                        teardown),
 	        cmocka_unit_test(the_smallest_pieces_fill_a_block),
 	        cmocka_unit_test_setup_teardown(what_is_in_use_gathers_in_low_blocks, setup,
 	                                        teardown),
