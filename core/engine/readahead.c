@@ -11,10 +11,12 @@
 #include "core/engine/inflight.h"
 #include "core/engine/request.h"
 
-#define WINDOW_MAX    (UINT64_C(64) << 20)
+/* A request of REQUEST_MAX for each connection that there is by default: half of that leaves
+ * connections without work, and the reader waits for the ones that have some. */
+#define WINDOW_MAX    (UINT64_C(128) << 20)
 #define WINDOW_FACTOR 4
 #define REQUEST_MIN   (UINT64_C(256) << 10)
-#define REQUEST_MAX   (UINT64_C(4) << 20)
+#define REQUEST_MAX   (UINT64_C(8) << 20)
 /* A window is cut into as many requests, so that several connections bring it. */
 #define REQUESTS_PER_WINDOW 8
 #define QUEUED_MAX          64

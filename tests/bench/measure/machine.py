@@ -1,5 +1,6 @@
 """The machine: programs, processes, caches, versions."""
 
+import mmap
 import os
 import platform
 import re
@@ -31,6 +32,16 @@ def drop_caches():
     os.sync()
     with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
         file.write("3\n")
+
+
+def take_memory(mib):
+    """Touches so much free memory and gives it back, which makes it the next to be used.
+
+    Under a hypervisor that is told of free memory (free page reporting), a page that was free for some
+    seconds costs a fault in there when it is used again: runs would be held against each other by how
+    long ago somebody else used as much memory."""
+    with mmap.mmap(-1, mib << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE):
+        pass
 
 
 def warm(path):

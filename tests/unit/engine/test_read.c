@@ -133,6 +133,34 @@ static void a_sequential_reader_is_read_ahead_for(void **state)
 	fixture_free(fx);
 }
 
+/* So far that all connections have work, in requests so long that the time to the first byte is
+ * little of theirs. */
+static void a_long_stream_is_read_far_ahead_for(void **state)
+{
+	struct fixture *fx = fixture_opened(192 * MIB, 64 * KIB);
+	uint64_t farthest = 0, longest = 0;
+
+	(void)state;
+	for (uint64_t offset = 0; offset < 64 * MIB;) {
+		uint64_t pulled;
+
+		assert_reads_source(fx, offset, MIB);
+		offset += MIB;
+		wait_until(status_of(fx).regions_hydrating == 0);
+		pulled = memory_source_nr_bytes(fx->source);
+		assert_true(pulled <= 5 * offset + 8 * MIB);
+		farthest = pulled - offset > farthest ? pulled - offset : farthest;
+	}
+	for (size_t i = 0; i < memory_source_nr_asked(fx->source); i++) {
+		uint64_t length = memory_source_asked(fx->source, i).length;
+
+		longest = length > longest ? length : longest;
+	}
+	assert_in_range(farthest, 120 * MIB, 136 * MIB);
+	assert_int_equal(longest, 8 * MIB);
+	fixture_free(fx);
+}
+
 struct shape {
 	const char *name;
 	uint64_t size, region_size;
@@ -300,6 +328,7 @@ int main(void)
 	        cmocka_unit_test(a_random_read_pulls_exactly_its_region),
 	        cmocka_unit_test(adjacent_misses_that_queue_are_one_request),
 	        cmocka_unit_test(a_sequential_reader_is_read_ahead_for),
+	        cmocka_unit_test(a_long_stream_is_read_far_ahead_for),
 	        cmocka_unit_test(every_shape_reads_as_its_source),
 	        cmocka_unit_test(a_large_region_begins_at_the_readers_piece),
 	        cmocka_unit_test(a_reader_far_behind_a_running_request_gets_his_own),

@@ -5,7 +5,7 @@ import contextlib
 from clone import Clone
 from job import Job, Metric, Target
 from limits import MIB, curl_first_mib, parallel_curl
-from machine import drop_caches
+from machine import drop_caches, take_memory
 from meters import read_first_mib, read_whole
 from server import RangeServer
 
@@ -26,18 +26,22 @@ class ColdSequential(Job):
         self.server = stack.enter_context(contextlib.closing(
             RangeServer(self.bench, self.size_mib, self.ttfb_ms, self.rate)))
 
-    def ours_once(self, _):
+    def start_cold(self):
         drop_caches()
+        take_memory(3 * self.size_mib)
+
+    def ours_once(self, _):
+        self.start_cold()
         with contextlib.closing(Clone(self.bench, self.server.url)) as clone:
             return {"speed": self.size_mib / read_whole(clone.image)}
 
     def peer_once(self, peer):
-        drop_caches()
+        self.start_cold()
         with peer(self.bench, self.server, "sequential") as mounted:
             return {"speed": self.size_mib / read_whole(mounted.image)}
 
     def curl_once(self, count):
-        drop_caches()
+        self.start_cold()
         fetched, _, _ = parallel_curl(self.bench, self.server.url, self.server.size, count)
         return {"speed": self.size_mib / fetched}
 
