@@ -15,8 +15,8 @@
 /* Up to where each use may fill the budget as a whole. */
 static const size_t ceilings[BUDGET_NR_USES] = {
         [BUDGET_FOREGROUND] = BUDGET_LIMIT,
-        [BUDGET_READAHEAD] = BUDGET_LIMIT - BUDGET_RESERVE - ((size_t)4 << 20),
-        [BUDGET_BACKGROUND] = BUDGET_LIMIT - BUDGET_RESERVE - ((size_t)8 << 20),
+        [BUDGET_READAHEAD] = BUDGET_LIMIT - BUDGET_RESERVE - ((size_t)2 << 20),
+        [BUDGET_BACKGROUND] = BUDGET_LIMIT - BUDGET_RESERVE - ((size_t)4 << 20),
         [BUDGET_WRITE] = BUDGET_LIMIT - BUDGET_RESERVE,
         [BUDGET_REPLY] = SIZE_MAX,
 };

@@ -24,7 +24,7 @@
 #include "core/base/mutex.h"
 #include "core/engine/piece_pool.h"
 
-#define BUDGET_LIMIT   ((size_t)40 << 20)
+#define BUDGET_LIMIT   ((size_t)36 << 20)
 #define BUDGET_RESERVE ((size_t)8 << 20)
 
 enum budget_use {
