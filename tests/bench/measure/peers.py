@@ -92,7 +92,7 @@ class Qemu(Peer):
 
     @staticmethod
     def check():
-        need("qemu-storage-daemon", "qemu-utils")
+        need("qemu-storage-daemon", "qemu-system-common")
         need("qemu-img", "qemu-utils")
         if not glob.glob("/usr/lib/*/qemu/block-curl.so"):
             raise Skip("needs qemu's curl module (Debian package qemu-block-extra)")

@@ -5,8 +5,8 @@ import os
 
 from job import Job, Metric, Target
 from limits import MinimalFuse
-from machine import cpu_seconds, drop_caches, warm
-from meters import fio_random, read_whole
+from machine import cpu_seconds, drop_caches, take_memory, warm
+from meters import fio_random, read_begin
 
 
 class Hydrated(Job):
@@ -90,8 +90,9 @@ class HydratedRandom16Cold(HydratedRandom):
 
 class HydratedSequential(Hydrated):
     def measure(self, path, number):
-        size_mib = self.clone.status()["size"] / (1 << 20)
-        return size_mib / read_whole(path), size_mib
+        size_mib = self.clone.status()["size"] >> 20
+        take_memory(size_mib * 3 // 2)
+        return size_mib / read_begin(path, size_mib), size_mib
 
 
 def sequential_metrics(text):
