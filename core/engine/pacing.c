@@ -123,6 +123,18 @@ void pacing_bytes_locked(struct image *img, size_t length, uint64_t now_ns)
 	img->pacing.seconds[slot].bytes += length;
 }
 
+uint64_t pacing_lately_locked(const struct image *img, uint64_t now_ns)
+{
+	uint64_t second = now_ns / CF_NS_PER_S;
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < PACING_SECONDS; i++) {
+		if (img->pacing.seconds[i].second + 1 >= second)
+			bytes += img->pacing.seconds[i].bytes;
+	}
+	return bytes;
+}
+
 uint64_t pacing_rate_locked(const struct image *img, uint64_t now_ns)
 {
 	uint64_t second = now_ns / CF_NS_PER_S;

@@ -161,6 +161,29 @@ static void a_long_stream_is_read_far_ahead_for(void **state)
 	fixture_free(fx);
 }
 
+/* 4 MiB/s, so at most 8 in this second and the one before: four times that, and a request more. */
+static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
+{
+	struct fixture *fx = fixture_new(96 * MIB, 64 * KIB);
+	uint64_t farthest = 0;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	memory_source_set_chunk(fx->source, 64 * KIB);
+	memory_source_set_delay(fx->source, 32000, 1);
+	fixture_open(fx);
+	for (uint64_t offset = 0; offset < 14 * MIB; offset += 256 * KIB) {
+		uint64_t ahead;
+
+		assert_reads_source(fx, offset, 256 * KIB);
+		ahead = status_of(fx).regions_hydrating * 64 * KIB;
+		farthest = ahead > farthest ? ahead : farthest;
+	}
+	assert_in_range(farthest, 8 * MIB, 40 * MIB);
+	memory_source_set_delay(fx->source, 0, 1);
+	fixture_free(fx);
+}
+
 struct shape {
 	const char *name;
 	uint64_t size, region_size;
@@ -329,6 +352,7 @@ int main(void)
 	        cmocka_unit_test(adjacent_misses_that_queue_are_one_request),
 	        cmocka_unit_test(a_sequential_reader_is_read_ahead_for),
 	        cmocka_unit_test(a_long_stream_is_read_far_ahead_for),
+	        cmocka_unit_test(a_stream_from_a_slow_source_is_not_read_far_ahead_for),
 	        cmocka_unit_test(every_shape_reads_as_its_source),
 	        cmocka_unit_test(a_large_region_begins_at_the_readers_piece),
 	        cmocka_unit_test(a_reader_far_behind_a_running_request_gets_his_own),
