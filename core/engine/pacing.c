@@ -123,16 +123,22 @@ void pacing_bytes_locked(struct image *img, size_t length, uint64_t now_ns)
 	img->pacing.seconds[slot].bytes += length;
 }
 
-uint64_t pacing_lately_locked(const struct image *img, uint64_t now_ns)
+static uint64_t bytes_in(const struct pacing *pacing, uint64_t second)
+{
+	unsigned int slot = (unsigned int)(second % PACING_SECONDS);
+
+	return pacing->seconds[slot].second == second ? pacing->seconds[slot].bytes : 0;
+}
+
+uint64_t pacing_two_seconds_locked(const struct image *img, uint64_t now_ns)
 {
 	uint64_t second = now_ns / CF_NS_PER_S;
-	uint64_t bytes = 0;
+	uint64_t most = 0;
 
-	for (unsigned int i = 0; i < PACING_SECONDS; i++) {
-		if (img->pacing.seconds[i].second + 1 >= second)
-			bytes += img->pacing.seconds[i].bytes;
-	}
-	return bytes;
+	for (unsigned int i = 0; i + 1 < PACING_SECONDS && i < second; i++)
+		most = max_u64(most, bytes_in(&img->pacing, second - i) +
+		                             bytes_in(&img->pacing, second - i - 1));
+	return most;
 }
 
 uint64_t pacing_rate_locked(const struct image *img, uint64_t now_ns)

@@ -20,8 +20,8 @@ void pacing_pushback_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 /* Would a request of its own be sooner with bytes @distance behind a running one's position? */
 bool pacing_is_far_locked(const struct image *img, uint64_t distance) CF_IMAGE_LOCKED;
 
-/* Bytes that came in this second and the one before it. */
-uint64_t pacing_lately_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
+/* The most bytes that came in two seconds, one after the other, of the last ten. */
+uint64_t pacing_two_seconds_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
 /* Bytes per second over the last ten seconds. */
 uint64_t pacing_rate_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;

@@ -2,9 +2,9 @@
  * A stream is a run of reads, each beginning where the one before ended (or where what that one
  * pulled ended: hits in between are not seen). When it has gone on for a while, four times what it
  * consumed is asked for ahead of it, up to WINDOW_MAX: comparing the first MiB of an image pulls a
- * few MiB, reading all of it soon keeps all connections busy. From a source that is slow it is four
- * times what came lately: who reads elsewhere then does not share the line with more than some
- * seconds of a stream that he has left.
+ * few MiB, reading all of it soon keeps all connections busy. From a slow source it is four times
+ * what that brings in two seconds: who goes on reading elsewhere has to share the line with the
+ * rest of it.
  */
 #include "core/engine/readahead.h"
 
@@ -14,16 +14,16 @@
 #include "core/engine/pacing.h"
 #include "core/engine/request.h"
 
-/* A request of REQUEST_MAX for each connection that there is by default: half of that leaves
- * connections without work, and the reader waits for the ones that have some. */
+/* More is asked for when half of it is used up, and the other half has to last until that comes. */
 #define WINDOW_MAX    (UINT64_C(128) << 20)
 #define WINDOW_FACTOR 4
-#define WINDOW_SLOW   (UINT64_C(8) << 20) /* so far in any case */
-#define REQUEST_MIN   (UINT64_C(256) << 10)
-#define REQUEST_MAX   (UINT64_C(8) << 20)
-/* A window is cut into as many requests, so that several connections bring it. */
-#define REQUESTS_PER_WINDOW 8
-#define QUEUED_MAX          64
+/* A slow source does not bound it further. */
+#define WINDOW_SLOW (UINT64_C(8) << 20)
+#define REQUEST_MIN (UINT64_C(256) << 10)
+#define REQUEST_MAX (UINT64_C(8) << 20)
+/* A window is cut into as many requests: so many connections there are by default. */
+#define REQUESTS_PER_WINDOW 16
+#define QUEUED_MAX          32
 /* A run this long, or of three reads, is no accident. */
 #define PROVEN_BYTES (UINT64_C(128) << 10)
 #define PROVEN_READS 3
@@ -123,17 +123,18 @@ static uint64_t align_up(uint64_t value, uint64_t to)
 static uint64_t window_of(const struct image *img, const struct stream *stream,
                           uint64_t now_ns) CF_IMAGE_LOCKED
 {
-	uint64_t lately = WINDOW_FACTOR * pacing_lately_locked(img, now_ns);
-	uint64_t window = min_u64(max_u64(lately, WINDOW_SLOW), WINDOW_MAX);
+	/* A region that is larger is not read ahead for. */
+	uint64_t slow = max_u64(WINDOW_SLOW, geometry_region_size(&img->geo));
+	uint64_t window = max_u64(WINDOW_FACTOR * pacing_two_seconds_locked(img, now_ns), slow);
+	uint64_t consumed = stream->next - stream->begin;
 
-	return min_u64(WINDOW_FACTOR * (stream->next - stream->begin), window);
+	return min_u64(min_u64(WINDOW_FACTOR * consumed, window), WINDOW_MAX);
 }
 
 /* Asks for more when half of the window is used up. */
 static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 {
-	uint64_t now_ns = clock_monotonic_ns();
-	uint64_t window = window_of(img, stream, now_ns);
+	uint64_t window = window_of(img, stream, clock_monotonic_ns());
 	uint64_t unit = min_u64(geometry_region_size(&img->geo), REQUEST_MAX);
 	uint64_t length = align_up(
 	        min_u64(max_u64(window / REQUESTS_PER_WINDOW, REQUEST_MIN), REQUEST_MAX), unit);
@@ -162,7 +163,7 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 		set_trigger(stream, stream->next + (stream->ahead - stream->next) / 2);
 	else
 		set_trigger(stream, UINT64_MAX);
-	fetch_dispatch_locked(img, now_ns);
+	fetch_dispatch_locked(img, clock_monotonic_ns());
 }
 
 static void move_on(struct image *img, struct stream *stream, uint64_t offset,
@@ -193,7 +194,7 @@ bool readahead_covers_locked(const struct image *img, uint64_t offset)
 	for (int i = 0; i < READAHEAD_NR_STREAMS; i++) {
 		const struct stream *stream = &img->readahead.streams[i];
 
-		if (is_proven(stream) && matches(stream, offset))
+		if (is_proven(stream) && matches(stream, offset) && offset <= stream->next + SLACK)
 			return true;
 	}
 	return false;

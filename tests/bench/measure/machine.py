@@ -35,12 +35,14 @@ def drop_caches():
 
 
 def take_memory(mib):
-    """Touches so much free memory and gives it back, which makes it the next to be used.
+    """Touches so much free memory, half of it at the most, and gives it back: it is the next to be used.
 
     Under a hypervisor that is told of free memory (free page reporting), a page that was free for some
     seconds costs a fault in there when it is used again: runs would be held against each other by how
     long ago somebody else used as much memory."""
-    with mmap.mmap(-1, mib << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE):
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+    with mmap.mmap(-1, min(mib, free // 2) << 20, flags=flags):
         pass
 
 

@@ -133,8 +133,8 @@ static void a_sequential_reader_is_read_ahead_for(void **state)
 	fixture_free(fx);
 }
 
-/* So far that all connections have work, in requests so long that the time to the first byte is
- * little of theirs. */
+/* So far that connections do not run out of work, in requests so long that the time to the first
+ * byte is little of theirs. */
 static void a_long_stream_is_read_far_ahead_for(void **state)
 {
 	struct fixture *fx = fixture_opened(192 * MIB, 64 * KIB);
@@ -144,8 +144,8 @@ static void a_long_stream_is_read_far_ahead_for(void **state)
 	for (uint64_t offset = 0; offset < 64 * MIB;) {
 		uint64_t pulled;
 
-		assert_reads_source(fx, offset, MIB);
-		offset += MIB;
+		assert_reads_source(fx, offset, 4 * MIB);
+		offset += 4 * MIB;
 		wait_until(status_of(fx).regions_hydrating == 0);
 		pulled = memory_source_nr_bytes(fx->source);
 		assert_true(pulled <= 5 * offset + 8 * MIB);
@@ -156,12 +156,12 @@ static void a_long_stream_is_read_far_ahead_for(void **state)
 
 		longest = length > longest ? length : longest;
 	}
-	assert_in_range(farthest, 120 * MIB, 136 * MIB);
+	assert_in_range(farthest, 100 * MIB, 136 * MIB);
 	assert_int_equal(longest, 8 * MIB);
 	fixture_free(fx);
 }
 
-/* 4 MiB/s, so at most 8 in this second and the one before: four times that, and a request more. */
+/* 4 MiB/s, so at most 8 in two seconds: four times that. */
 static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
 {
 	struct fixture *fx = fixture_new(96 * MIB, 64 * KIB);
@@ -179,7 +179,7 @@ static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
 		ahead = status_of(fx).regions_hydrating * 64 * KIB;
 		farthest = ahead > farthest ? ahead : farthest;
 	}
-	assert_in_range(farthest, 8 * MIB, 40 * MIB);
+	assert_in_range(farthest, 6 * MIB, 40 * MIB);
 	memory_source_set_delay(fx->source, 0, 1);
 	fixture_free(fx);
 }

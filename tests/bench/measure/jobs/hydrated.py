@@ -14,7 +14,7 @@ class Hydrated(Job):
 
     def __init__(self, bench):
         super().__init__(bench)
-        self.clone = self.minimal = None
+        self.clone = self.minimal = self.size_mib = None
 
     def prepare(self, stack):
         self.clone = self.bench.hydrated_clone()
@@ -89,10 +89,16 @@ class HydratedRandom16Cold(HydratedRandom):
 
 
 class HydratedSequential(Hydrated):
+    def prepare(self, stack):
+        super().prepare(stack)
+        self.size_mib = self.clone.status()["size"] >> 20
+
+    def once(self, number, path, pid):
+        take_memory(3 * self.size_mib)
+        return super().once(number, path, pid)
+
     def measure(self, path, number):
-        size_mib = self.clone.status()["size"] >> 20
-        take_memory(size_mib * 3 // 2)
-        return size_mib / read_begin(path, size_mib), size_mib
+        return self.size_mib / read_begin(path, self.size_mib), self.size_mib
 
 
 def sequential_metrics(text):
