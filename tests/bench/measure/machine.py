@@ -42,7 +42,7 @@ def take_memory(mib):
     long ago somebody else used as much memory."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
-    with mmap.mmap(-1, min(mib, free // 2) << 20, flags=flags):
+    with mmap.mmap(-1, max(min(mib, free // 2), 1) << 20, flags=flags):
         pass
 
 

@@ -184,6 +184,27 @@ static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
 	fixture_free(fx);
 }
 
+/* 1.6 MiB/s, and regions longer than four times what that brings in two seconds. */
+static void the_next_large_region_is_read_ahead_for_from_a_slow_source(void **state)
+{
+	struct fixture *fx = fixture_new(64 * MIB, 16 * MIB);
+	uint64_t most = 0;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	memory_source_set_chunk(fx->source, 64 * KIB);
+	memory_source_set_delay(fx->source, 80000, 1);
+	fixture_open(fx);
+	for (uint64_t offset = 0; offset < 6 * MIB; offset += 256 * KIB) {
+		assert_reads_source(fx, offset, 256 * KIB);
+		most = status_of(fx).regions_hydrating > most ? status_of(fx).regions_hydrating
+		                                              : most;
+	}
+	assert_in_range(most, 2, 3);
+	memory_source_set_delay(fx->source, 0, 1);
+	fixture_free(fx);
+}
+
 struct shape {
 	const char *name;
 	uint64_t size, region_size;
@@ -353,6 +374,7 @@ int main(void)
 	        cmocka_unit_test(a_sequential_reader_is_read_ahead_for),
 	        cmocka_unit_test(a_long_stream_is_read_far_ahead_for),
 	        cmocka_unit_test(a_stream_from_a_slow_source_is_not_read_far_ahead_for),
+	        cmocka_unit_test(the_next_large_region_is_read_ahead_for_from_a_slow_source),
 	        cmocka_unit_test(every_shape_reads_as_its_source),
 	        cmocka_unit_test(a_large_region_begins_at_the_readers_piece),
 	        cmocka_unit_test(a_reader_far_behind_a_running_request_gets_his_own),
