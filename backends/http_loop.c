@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/http_auth.h"
 #include "backends/http_pump.h"
@@ -33,9 +34,6 @@ TAILQ_HEAD(http_transfer_list, http_transfer);
 
 struct http_loop {
 	struct http_pump pump;
-	CURLM *multi; /* owned */
-	int epoll_fd; /* owned */
-	int wake_fd;  /* owned; eventfd */
 	pthread_t thread;
 	struct http_session session;
 	unsigned int max_connections;
@@ -527,11 +525,15 @@ static void *loop_main(void *user)
 		resume_renewed(loop);
 		start_pending(loop);
 		http_pump_run_timer(&loop->pump);
+		/* One in a turn: whom its data let go on, or what became free by its end, is at the
+		 * server again while the others are being read. */
+		if (http_pump_run_socket(&loop->pump))
+			continue;
 		due = expire(loop);
+		/* That may have ended some. */
 		start_pending(loop);
 		http_pump_wait(&loop->pump, fall_asleep(loop) ? due : 0);
 		wake_up(loop);
-		http_pump_run_sockets(&loop->pump);
 	}
 	return NULL;
 }
@@ -578,6 +580,13 @@ static int start_thread(struct http_loop *loop)
 	return -r;
 }
 
+static bool system_has_bundle(void)
+{
+	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
+
+	return bundle && access(bundle, R_OK) == 0;
+}
+
 static struct http_loop *new_loop(const char *cacert)
 {
 	struct http_loop *loop = calloc(1, sizeof(*loop));
@@ -615,6 +624,7 @@ int http_loop_open(struct http_url *url, struct http_auth *auth, const struct so
 	loop->session.original = url;
 	loop->session.auth = auth;
 	loop->session.insecure_redirect = opts->insecure_redirect;
+	loop->session.has_bundle = system_has_bundle();
 	apply_limits(loop, &limits);
 	r = start_thread(loop);
 	if (r < 0)

@@ -188,13 +188,15 @@ void http_pump_wait(struct http_pump *pump, uint64_t due_ns)
 		due_ns = pump->curl_due_ns;
 	pump->nr_events = epoll_wait(pump->epoll_fd, pump->events, HTTP_PUMP_EVENTS,
 	                             milliseconds_until(due_ns));
+	pump->nr_done = 0;
 }
 
-void http_pump_run_sockets(struct http_pump *pump)
+bool http_pump_run_socket(struct http_pump *pump)
 {
-	for (int i = 0; i < pump->nr_events; i++)
-		run_event(pump, &pump->events[i]);
-	pump->nr_events = 0;
+	if (pump->nr_done >= pump->nr_events)
+		return false;
+	run_event(pump, &pump->events[pump->nr_done++]);
+	return true;
 }
 
 void http_pump_wake(struct http_pump *pump)

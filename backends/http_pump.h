@@ -9,6 +9,7 @@
 #define CLONEFS_BACKENDS_HTTP_PUMP_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
@@ -20,7 +21,8 @@ struct http_pump {
 	int wake_fd;          /* owned; eventfd */
 	uint64_t curl_due_ns; /* when curl wants to be called; UINT64_MAX: not at all */
 	struct epoll_event events[HTTP_PUMP_EVENTS];
-	int nr_events; /* what the last wait found and nobody has looked at */
+	int nr_events; /* what the last wait found */
+	int nr_done;   /* of these */
 	/* A transfer is over; its handle is out of the multi and may be added again. */
 	void (*ended)(void *user, CURL *easy, CURLcode code);
 	void *user;
@@ -47,8 +49,9 @@ void http_pump_run_timer(struct http_pump *pump);
  * only). */
 void http_pump_wait(struct http_pump *pump, uint64_t due_ns);
 
-/* Does what the wait found. Calls ended() as soon as a transfer is. */
-void http_pump_run_sockets(struct http_pump *pump);
+/* Does what one of the sockets that the wait found is ready for; false: there is none left. Calls
+ * ended() if its transfer is. The others wait meanwhile: not for http_pump_wait(). */
+bool http_pump_run_socket(struct http_pump *pump);
 
 /* From any thread: http_pump_wait() returns, or will at once when it is called next. */
 void http_pump_wake(struct http_pump *pump);

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/http_auth.h"
 #include "backends/http_credentials.h"
@@ -102,13 +101,6 @@ static size_t on_body(char *bytes, size_t size, size_t length, void *user)
 	return take;
 }
 
-static bool system_has_bundle(void)
-{
-	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
-
-	return bundle && access(bundle, R_OK) == 0;
-}
-
 static void set_ca(struct http_transfer *t, CURLcode *rc)
 {
 	const char *cacert = t->session->cacert;
@@ -118,7 +110,7 @@ static void set_ca(struct http_transfer *t, CURLcode *rc)
 	/* cacert= is instead of the system's certificates, not beside them. Of these the bundle is
 	 * enough: with a folder beside it curl parses all of it anew for each connection, which are
 	 * 60 ms on the loop's thread. */
-	if (*rc == CURLE_OK && (cacert || system_has_bundle()))
+	if (*rc == CURLE_OK && (cacert || t->session->has_bundle))
 		*rc = curl_easy_setopt(t->easy, CURLOPT_CAPATH, NULL);
 }
 

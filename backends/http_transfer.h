@@ -47,6 +47,7 @@ struct http_session {
 	struct curl_slist *conditions;   /* owned; the header that carries the pinned validator */
 	struct http_auth *auth;          /* owned */
 	char *cacert;                    /* owned; NULL: the system's */
+	bool has_bundle;                 /* the system's certificates are in one file, too */
 	bool insecure_redirect;          /* also from https to http */
 	uint64_t stall_ms;
 };

@@ -10,12 +10,14 @@
  * -w: write
  * -f, -F: fdatasync or fsync after each; only that is timed
  *
- * The order is a permutation of all regions, the same for the same seed.
+ * The order is a permutation of all regions, the same for the same seed. The time begins once all
+ * threads are there.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -42,6 +44,8 @@ struct job {
 	uint64_t regions;
 	uint64_t *order;
 	double end;
+	sem_t ready;          /* a thread waits for */
+	pthread_mutex_t gate; /* which is held until all do */
 	_Atomic uint64_t next;
 	_Atomic int error;
 };
@@ -148,15 +152,19 @@ static int run_operations(struct worker *worker, void *buffer)
 static void *worker_main(void *arg)
 {
 	struct worker *worker = arg;
-	void *buffer = aligned_alloc(4096, worker->job->block);
-	int r = -ENOMEM;
+	struct job *job = worker->job;
+	void *buffer = aligned_alloc(4096, job->block);
+	int r = buffer ? 0 : -ENOMEM;
 
-	if (buffer) {
-		memset(buffer, 0xa5, worker->job->block);
+	if (buffer)
+		memset(buffer, 0xa5, job->block);
+	(void)sem_post(&job->ready);
+	(void)pthread_mutex_lock(&job->gate);
+	(void)pthread_mutex_unlock(&job->gate);
+	if (r == 0)
 		r = run_operations(worker, buffer);
-	}
 	if (r < 0)
-		atomic_store(&worker->job->error, r);
+		atomic_store(&job->error, r);
 	free(buffer);
 	return NULL;
 }
@@ -204,23 +212,46 @@ static int report(const struct worker *workers, unsigned int threads, double sec
 	return 0;
 }
 
+/* How many there are; with the gate held. */
+static unsigned int start_threads(struct job *job, struct worker *workers)
+{
+	unsigned int started = 0;
+
+	for (; started < job->threads; started++) {
+		struct worker *worker = &workers[started];
+
+		worker->job = job;
+		worker->random = job->seed ^ ((uint64_t)(started + 1) << 32);
+		if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+			break;
+	}
+	for (unsigned int i = 0; i < started; i++) {
+		while (sem_wait(&job->ready) < 0)
+			;
+	}
+	return started;
+}
+
 static int run(struct job *job)
 {
 	struct worker *workers = calloc(job->threads, sizeof(*workers));
-	double start = now();
-	unsigned int started = 0;
+	unsigned int started;
+	double start;
 	int r = 0;
 
 	if (!workers)
 		return -ENOMEM;
+	(void)sem_init(&job->ready, 0, 0);
+	(void)pthread_mutex_init(&job->gate, NULL);
+	(void)pthread_mutex_lock(&job->gate);
+	started = start_threads(job, workers);
+	start = now();
 	job->end = job->seconds > 0 ? start + job->seconds : start + 1e9;
-	for (; started < job->threads && r == 0; started++) {
-		workers[started].job = job;
-		workers[started].random = job->seed ^ ((uint64_t)(started + 1) << 32);
-		r = -pthread_create(&workers[started].thread, NULL, worker_main, &workers[started]);
-		if (r < 0)
-			break;
+	if (started < job->threads) {
+		r = -EAGAIN;
+		job->end = 0;
 	}
+	(void)pthread_mutex_unlock(&job->gate);
 	for (unsigned int i = 0; i < started; i++)
 		(void)pthread_join(workers[i].thread, NULL);
 	if (r == 0)
