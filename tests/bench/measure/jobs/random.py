@@ -4,9 +4,9 @@ import contextlib
 
 from clone import Clone
 from job import Bound, Excess, Job, Metric, Target
-from limits import REGION, h2load
+from limits import MIB, REGION, h2load
 from meters import first_byte_ms, random_io
-from machine import drop_caches
+from machine import drop_caches, take_memory
 from server import RangeServer, TlsFront
 
 # So large that no read comes near another.
@@ -46,19 +46,24 @@ class ColdRandom(Job):
         return {"speed": found["mean_us"] / 1e3 if self.is_mean else found["rate"],
                 "pulled": pulled / found["operations"] / REGION}, found["operations"]
 
-    def ours_once(self, _):
+    def no_caches(self):
         drop_caches()
+        take_memory(3 * self.reads * REGION // MIB)
+
+    def ours_once(self, _):
+        self.no_caches()
         with contextlib.closing(Clone(self.bench, self.url(), self.options())) as clone:
             before = clone.cpu_seconds()
             found, count = self.read(clone.image)
             return found | {"cpu": 1e6 * (clone.cpu_seconds() - before) / count}
 
     def peer_once(self, peer):
-        drop_caches()
+        self.no_caches()
         with peer(self.bench, self.server, "random") as mounted:
             return self.read(mounted.image)[0]
 
     def h2load_once(self, _):
+        self.no_caches()
         rate = h2load(self.url(), self.reads, self.readers)
         return {"speed": 1e3 * self.readers / rate if self.is_mean else rate}
 
@@ -155,6 +160,7 @@ class ColdRandomTls(ColdRandom):
         return super().options() + ",cacert=" + self.front.cacert
 
     def h2load_once(self, _):
+        self.no_caches()
         return {"speed": h2load(self.url(), self.reads, 1, streams=self.readers)}
 
 
