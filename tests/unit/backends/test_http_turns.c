@@ -85,7 +85,7 @@ static void reply_on(int fd, size_t body)
 	assert_int_equal(write(fd, zeros, body), (ssize_t)body);
 }
 
-static sem_t held, let_go;
+static sem_t held, let_go, looked;
 
 static void hold_the_thread(struct collector *c)
 {
@@ -109,6 +109,7 @@ static void look_at_the_server(struct collector *c)
 	for (int i = 0; i < CONNECTIONS; i++)
 		polled[i] = (struct pollfd){.fd = script.fds[i], .events = POLLIN};
 	atomic_store(&was_asked, poll(polled, CONNECTIONS, HELD_MS) > 0);
+	(void)sem_post(&looked);
 }
 
 static int connection_with_a_request(void)
@@ -144,6 +145,7 @@ static void what_may_begin_is_asked_for_before_other_replies_are_read(void **sta
 	(void)state;
 	(void)sem_init(&held, 0, 0);
 	(void)sem_init(&let_go, 0, 0);
+	(void)sem_init(&looked, 0, 0);
 	script_open(&script);
 	source = fixture_open(script.url, &options);
 	source->ops->pin(source, &identity);
@@ -162,6 +164,7 @@ static void what_may_begin_is_asked_for_before_other_replies_are_read(void **sta
 	reply(script.fds[1], c[1], LENGTH);
 	reply(script.fds[2], c[2], LENGTH);
 	(void)sem_post(&let_go);
+	(void)sem_wait(&looked);
 	fd = connection_with_a_request();
 	read_request(fd);
 	reply(fd, c[CONNECTIONS], LENGTH);

@@ -205,6 +205,86 @@ static void the_next_large_region_is_read_ahead_for_from_a_slow_source(void **st
 	fixture_free(fx);
 }
 
+/* So many MiB were read from @begin, and nothing is under way any more. */
+static void have_read(struct fixture *fx, uint64_t begin, uint64_t mib)
+{
+	for (uint64_t offset = begin; offset < begin + mib * MIB; offset += MIB)
+		assert_reads_source(fx, offset, MIB);
+	wait_until(status_of(fx).regions_hydrating == 0);
+}
+
+static void a_pause_of_the_reader_is_no_slow_source(void **state)
+{
+	struct fixture *fx = fixture_opened(256 * MIB, 64 * KIB);
+	uint64_t pulled;
+
+	(void)state;
+	have_read(fx, 0, 24);
+	pulled = memory_source_nr_bytes(fx->source);
+	assert_in_range(pulled, 38 * MIB, 136 * MIB);
+	/* Nothing comes in the last two seconds. */
+	fixture_sleep_ms(3000);
+	/* This is there, and more than the window of a slow source behind it. */
+	have_read(fx, 24 * MIB, pulled / MIB - 24 - 10);
+	assert_true(memory_source_nr_bytes(fx->source) >= pulled + 16 * MIB);
+	fixture_free(fx);
+}
+
+/* What is asked for ahead of a stream comes in its order: who jumps ahead would wait for it. */
+static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **state)
+{
+	struct fixture *fx = fixture_new(192 * MIB, 64 * KIB);
+	struct memory_source_asked last;
+	uint64_t offset = 24 * MIB;
+	struct answer *far;
+	size_t nr;
+
+	(void)state;
+	fx->params.settings.max_connections = 64;
+	/* A chunk takes as long as the first byte does: a whole request is far longer. */
+	memory_source_set_delay(fx->source, 500, 1);
+	fixture_open(fx);
+	have_read(fx, 0, 24);
+	nr = memory_source_nr_asked(fx->source);
+	memory_source_gate_from(fx->source, 256 * KIB);
+	memory_source_gate(fx->source, 64 * KIB);
+	/* Until more is asked for. */
+	for (; memory_source_nr_asked(fx->source) < nr + 2; offset += 64 * KIB)
+		assert_reads_source(fx, offset, 64 * KIB);
+	last = memory_source_asked(fx->source, memory_source_nr_asked(fx->source) - 1);
+	assert_true(last.offset > offset + 4 * MIB && last.length >= 2 * MIB);
+	far = start_read(fx, last.offset + last.length - 64 * KIB, 4096);
+	assert_answer_is_source(fx, far, last.offset + last.length - 64 * KIB);
+	assert_int_equal(answer_free(far), 0);
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).regions_hydrating == 0);
+	fixture_free(fx);
+}
+
+static void many_streams_queue_no_more_than_so_many_requests(void **state)
+{
+	enum { STREAMS = 6, APART = 32 };
+	struct fixture *fx = fixture_new(STREAMS * APART * MIB, 64 * KIB);
+	size_t before;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	fixture_open(fx);
+	for (uint64_t i = 0; i < STREAMS; i++)
+		have_read(fx, i * APART * MIB, 2);
+	before = memory_source_nr_asked(fx->source);
+	memory_source_gate(fx->source, 0);
+	/* All of this is there. Half of each window is used up, and that much more is asked for. */
+	for (uint64_t i = 0; i < STREAMS; i++) {
+		for (uint64_t mib = 2; mib < 7; mib++)
+			assert_reads_source(fx, (i * APART + mib) * MIB, MIB);
+	}
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).regions_hydrating == 0);
+	assert_in_range(memory_source_nr_asked(fx->source) - before, 20, 36);
+	fixture_free(fx);
+}
+
 struct shape {
 	const char *name;
 	uint64_t size, region_size;
@@ -375,6 +455,9 @@ int main(void)
 	        cmocka_unit_test(a_long_stream_is_read_far_ahead_for),
 	        cmocka_unit_test(a_stream_from_a_slow_source_is_not_read_far_ahead_for),
 	        cmocka_unit_test(the_next_large_region_is_read_ahead_for_from_a_slow_source),
+	        cmocka_unit_test(a_pause_of_the_reader_is_no_slow_source),
+	        cmocka_unit_test(a_reader_far_inside_the_window_gets_a_request_of_his_own),
+	        cmocka_unit_test(many_streams_queue_no_more_than_so_many_requests),
 	        cmocka_unit_test(every_shape_reads_as_its_source),
 	        cmocka_unit_test(a_large_region_begins_at_the_readers_piece),
 	        cmocka_unit_test(a_reader_far_behind_a_running_request_gets_his_own),
