@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/http_auth.h"
 #include "backends/http_pump.h"
@@ -580,13 +579,6 @@ static int start_thread(struct http_loop *loop)
 	return -r;
 }
 
-static bool system_has_bundle(void)
-{
-	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
-
-	return bundle && access(bundle, R_OK) == 0;
-}
-
 static struct http_loop *new_loop(const char *cacert)
 {
 	struct http_loop *loop = calloc(1, sizeof(*loop));
@@ -624,7 +616,7 @@ int http_loop_open(struct http_url *url, struct http_auth *auth, const struct so
 	loop->session.original = url;
 	loop->session.auth = auth;
 	loop->session.insecure_redirect = opts->insecure_redirect;
-	loop->session.has_bundle = system_has_bundle();
+	loop->session.has_bundle = http_transfer_system_has_bundle();
 	apply_limits(loop, &limits);
 	r = start_thread(loop);
 	if (r < 0)

@@ -7,6 +7,8 @@
 #include "core/base/clock.h"
 
 #define WAIT_MS_MAX 60000
+/* In place of a socket whose event is not wanted any more. */
+#define GONE (-1)
 
 static int on_timer(CURLM *multi, long timeout_ms, void *user)
 {
@@ -20,6 +22,16 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user)
 	return 0;
 }
 
+/* What was found of @fd and not looked at is over: a new connection may get its number, and must
+ * not be told of it. */
+static void forget_events(struct http_pump *pump, int fd)
+{
+	for (int i = pump->nr_done; i < pump->nr_events; i++) {
+		if (pump->events[i].data.fd == fd)
+			pump->events[i].data.fd = GONE;
+	}
+}
+
 /* @known is not NULL for a socket that epoll has already. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *known)
 {
@@ -30,6 +42,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *k
 	if (what == CURL_POLL_REMOVE) {
 		/* It may be closed already, and then it is gone by itself. */
 		(void)epoll_ctl(pump->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		forget_events(pump, fd);
 		return 0;
 	}
 	event.events =
@@ -193,10 +206,15 @@ void http_pump_wait(struct http_pump *pump, uint64_t due_ns)
 
 bool http_pump_run_socket(struct http_pump *pump)
 {
-	if (pump->nr_done >= pump->nr_events)
-		return false;
-	run_event(pump, &pump->events[pump->nr_done++]);
-	return true;
+	while (pump->nr_done < pump->nr_events) {
+		const struct epoll_event *event = &pump->events[pump->nr_done++];
+
+		if (event->data.fd == GONE)
+			continue;
+		run_event(pump, event);
+		return true;
+	}
+	return false;
 }
 
 void http_pump_wake(struct http_pump *pump)

@@ -22,7 +22,7 @@ struct http_pump {
 	uint64_t curl_due_ns; /* when curl wants to be called; UINT64_MAX: not at all */
 	struct epoll_event events[HTTP_PUMP_EVENTS];
 	int nr_events; /* what the last wait found */
-	int nr_done;   /* of these */
+	int nr_done;   /* of these; the others are run by and by, unless their socket is closed */
 	/* A transfer is over; its handle is out of the multi and may be added again. */
 	void (*ended)(void *user, CURL *easy, CURLcode code);
 	void *user;
@@ -49,8 +49,8 @@ void http_pump_run_timer(struct http_pump *pump);
  * only). */
 void http_pump_wait(struct http_pump *pump, uint64_t due_ns);
 
-/* Does what one of the sockets that the wait found is ready for; false: there is none left. Calls
- * ended() if its transfer is. The others wait meanwhile: not for http_pump_wait(). */
+/* Does what one of the sockets that the wait found is ready for; false: there is none left, and
+ * http_pump_wait() may be called again. Calls ended() if its transfer is over. */
 bool http_pump_run_socket(struct http_pump *pump);
 
 /* From any thread: http_pump_wait() returns, or will at once when it is called next. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/http_auth.h"
 #include "backends/http_credentials.h"
@@ -99,6 +100,13 @@ static size_t on_body(char *bytes, size_t size, size_t length, void *user)
 	if (take == left)
 		t->drain_ns = t->progress_ns + DRAIN_NS;
 	return take;
+}
+
+bool http_transfer_system_has_bundle(void)
+{
+	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
+
+	return bundle && access(bundle, R_OK) == 0;
 }
 
 static void set_ca(struct http_transfer *t, CURLcode *rc)

@@ -47,7 +47,7 @@ struct http_session {
 	struct curl_slist *conditions;   /* owned; the header that carries the pinned validator */
 	struct http_auth *auth;          /* owned */
 	char *cacert;                    /* owned; NULL: the system's */
-	bool has_bundle;                 /* the system's certificates are in one file, too */
+	bool has_bundle;                 /* http_transfer_system_has_bundle() */
 	bool insecure_redirect;          /* also from https to http */
 	uint64_t stall_ms;
 };
@@ -81,6 +81,9 @@ struct http_transfer {
 	bool paused;
 	char curl_error[CURL_ERROR_SIZE];
 };
+
+/* The system's certificates are in one file, too, and not in a folder only. Looks at the disk. */
+bool http_transfer_system_has_bundle(void);
 
 /* NULL: no memory. */
 struct http_transfer *http_transfer_new(struct http_session *session);

@@ -44,8 +44,8 @@ struct job {
 	uint64_t regions;
 	uint64_t *order;
 	double end;
-	sem_t ready;          /* a thread waits for */
-	pthread_mutex_t gate; /* which is held until all do */
+	sem_t ready;          /* posted by each thread that waits for the gate */
+	pthread_mutex_t gate; /* held until all of them do */
 	_Atomic uint64_t next;
 	_Atomic int error;
 };
@@ -212,24 +212,27 @@ static int report(const struct worker *workers, unsigned int threads, double sec
 	return 0;
 }
 
-/* How many there are; with the gate held. */
-static unsigned int start_threads(struct job *job, struct worker *workers)
+/* With the gate held. *@ret_started of them are there, also after an error. */
+static int start_threads(struct job *job, struct worker *workers, unsigned int *ret_started)
 {
 	unsigned int started = 0;
+	int r = 0;
 
-	for (; started < job->threads; started++) {
+	while (started < job->threads && r == 0) {
 		struct worker *worker = &workers[started];
 
 		worker->job = job;
 		worker->random = job->seed ^ ((uint64_t)(started + 1) << 32);
-		if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
-			break;
+		r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+		if (r == 0)
+			started++;
 	}
 	for (unsigned int i = 0; i < started; i++) {
 		while (sem_wait(&job->ready) < 0)
 			;
 	}
-	return started;
+	*ret_started = started;
+	return r;
 }
 
 static int run(struct job *job)
@@ -237,20 +240,18 @@ static int run(struct job *job)
 	struct worker *workers = calloc(job->threads, sizeof(*workers));
 	unsigned int started;
 	double start;
-	int r = 0;
+	int r;
 
 	if (!workers)
 		return -ENOMEM;
 	(void)sem_init(&job->ready, 0, 0);
 	(void)pthread_mutex_init(&job->gate, NULL);
 	(void)pthread_mutex_lock(&job->gate);
-	started = start_threads(job, workers);
+	r = start_threads(job, workers, &started);
 	start = now();
 	job->end = job->seconds > 0 ? start + job->seconds : start + 1e9;
-	if (started < job->threads) {
-		r = -EAGAIN;
-		job->end = 0;
-	}
+	if (r < 0)
+		job->end = start;
 	(void)pthread_mutex_unlock(&job->gate);
 	for (unsigned int i = 0; i < started; i++)
 		(void)pthread_join(workers[i].thread, NULL);

@@ -1,4 +1,4 @@
-/* In which order the thread of the http source does what it could do. */
+/* In which order the thread of the http source does what it could do, and what it leaves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/http_pump.h"
 #include "http_fixture.h"
 
 #define LENGTH      1000
@@ -83,6 +84,68 @@ static void reply_on(int fd, size_t body)
 	const char zeros[LENGTH] = "";
 
 	assert_int_equal(write(fd, zeros, body), (ssize_t)body);
+}
+
+static void ignore_end(void *user, CURL *easy, CURLcode code)
+{
+	(void)user;
+	(void)easy;
+	(void)code;
+}
+
+/* Turns until the server has the request that it waits for. */
+static void run_until_asked(struct http_pump *pump, struct pollfd *server)
+{
+	while (poll(server, 1, 0) == 0) {
+		http_pump_run_timer(pump);
+		http_pump_wait(pump, 0);
+		while (http_pump_run_socket(pump))
+			;
+	}
+}
+
+static CURL *ask_on_a_new_connection(struct http_pump *pump, struct script *s, int *ret_fd)
+{
+	struct pollfd server = {.fd = s->listener, .events = POLLIN};
+	CURL *easy = curl_easy_init();
+
+	assert_non_null(easy);
+	assert_int_equal(curl_easy_setopt(easy, CURLOPT_URL, s->url), CURLE_OK);
+	assert_int_equal(http_pump_add(pump, easy), 0);
+	run_until_asked(pump, &server);
+	*ret_fd = server.fd = accept(s->listener, NULL, NULL);
+	run_until_asked(pump, &server);
+	return easy;
+}
+
+/* Its number may be that of another connection by then. */
+static void what_was_found_of_a_closed_socket_is_forgotten(void **state)
+{
+	struct http_pump pump;
+	struct script s;
+	CURL *easy[2];
+	int fds[2];
+
+	(void)state;
+	script_open(&s);
+	assert_int_equal(http_pump_init(&pump, ignore_end, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		easy[i] = ask_on_a_new_connection(&pump, &s, &fds[i]);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(write(fds[i], "HTTP/1.1 ", 9), 9);
+	http_pump_wait(&pump, UINT64_MAX);
+	while (pump.nr_events < 2)
+		http_pump_wait(&pump, 0);
+	http_pump_remove(&pump, easy[1]);
+	assert_true(http_pump_run_socket(&pump));
+	assert_false(http_pump_run_socket(&pump));
+	http_pump_remove(&pump, easy[0]);
+	for (int i = 0; i < 2; i++) {
+		curl_easy_cleanup(easy[i]);
+		(void)close(fds[i]);
+	}
+	http_pump_fini(&pump);
+	(void)close(s.listener);
 }
 
 static sem_t held, let_go, looked;
@@ -180,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_may_begin_is_asked_for_before_other_replies_are_read),
+	        cmocka_unit_test(what_was_found_of_a_closed_socket_is_forgotten),
 	};
 
 	(void)setenv("no_proxy", "*", 1);

@@ -237,7 +237,7 @@ class Growth(Job):
                    % bench.growth_minutes, "MiB", Bound(most=1), more_is_better=False),
             Metric("anonymous floor", "growth of its anonymous part", "MiB", Bound(most=1),
                    more_is_better=False),
-            Metric("peak", "growth of the most that is resident in a burst", "MiB",
+            Metric("peak", "growth of the most that is resident in a burst", "MiB", Bound(most=1),
                    more_is_better=False),
             Metric("resting", "growth of resident memory from rest to rest", "MiB", Bound(most=1),
                    more_is_better=False),
