@@ -215,17 +215,17 @@ static void have_read(struct fixture *fx, uint64_t begin, uint64_t mib)
 
 static void a_pause_of_the_reader_is_no_slow_source(void **state)
 {
-	struct fixture *fx = fixture_opened(256 * MIB, 64 * KIB);
+	struct fixture *fx = fixture_opened(160 * MIB, 64 * KIB);
 	uint64_t pulled;
 
 	(void)state;
-	have_read(fx, 0, 24);
+	have_read(fx, 0, 18);
 	pulled = memory_source_nr_bytes(fx->source);
-	assert_in_range(pulled, 38 * MIB, 136 * MIB);
+	assert_in_range(pulled, 29 * MIB, 100 * MIB);
 	/* Nothing comes in the last two seconds. */
 	fixture_sleep_ms(3000);
 	/* This is there, and more than the window of a slow source behind it. */
-	have_read(fx, 24 * MIB, pulled / MIB - 24 - 10);
+	have_read(fx, 18 * MIB, pulled / MIB - 18 - 10);
 	assert_true(memory_source_nr_bytes(fx->source) >= pulled + 16 * MIB);
 	fixture_free(fx);
 }
@@ -248,9 +248,9 @@ static bool find_farthest(struct fixture *fx, size_t first, struct memory_source
 /* What is asked for ahead of a stream comes in its order: who jumps ahead would wait for it. */
 static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **state)
 {
-	struct fixture *fx = fixture_new(192 * MIB, 64 * KIB);
+	struct fixture *fx = fixture_new(96 * MIB, 64 * KIB);
 	struct memory_source_asked ahead;
-	uint64_t offset = 24 * MIB;
+	uint64_t offset = 8 * MIB;
 	uint64_t pulled, jump;
 	struct answer *far;
 	size_t nr;
@@ -258,9 +258,9 @@ static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **stat
 	(void)state;
 	fx->params.settings.max_connections = 64;
 	/* A chunk takes as long as the first byte does: a whole request is far longer. */
-	memory_source_set_delay(fx->source, 500, 1);
+	memory_source_set_delay(fx->source, 2000, 1);
 	fixture_open(fx);
-	have_read(fx, 0, 24);
+	have_read(fx, 0, 8);
 	pulled = memory_source_nr_bytes(fx->source);
 	nr = memory_source_nr_asked(fx->source);
 	memory_source_gate_from(fx->source, 256 * KIB);
@@ -282,7 +282,7 @@ static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **stat
 
 static void many_streams_queue_no_more_than_so_many_requests(void **state)
 {
-	enum { STREAMS = 6, APART = 32 };
+	enum { STREAMS = 4, APART = 32 };
 	struct fixture *fx = fixture_new(STREAMS * APART * MIB, 64 * KIB);
 	size_t before;
 
