@@ -212,6 +212,12 @@ def growth_of(values):
     return quarters[3] - quarters[0]
 
 
+def growth_of_most(values):
+    """The most of the second half less that of the first one."""
+    half = max(len(values) // 2, 1)
+    return max(values[half:] or values) - max(values[:half])
+
+
 def forget_peak(pid):
     with open("/proc/%d/clear_refs" % pid, "w", encoding="ascii") as file:
         file.write("5")
@@ -224,7 +230,8 @@ class Growth(Job):
     What is resident under load goes up by 15 to 20 MiB with a burst and down after it, so like is held
     against like: the least between two bursts, the most in one, and what is there while the clone
     rests, after the warming up and at the end. A median over time would be one or the other, by how
-    long a burst takes."""
+    long a burst takes. How much of the pools a burst happens to need at one time is between 50 and 72
+    MiB from the first bursts on: what must not grow is the most of many bursts."""
 
     name = "growth"
     is_usual = False
@@ -237,8 +244,8 @@ class Growth(Job):
                    % bench.growth_minutes, "MiB", Bound(most=1), more_is_better=False),
             Metric("anonymous floor", "growth of its anonymous part", "MiB", Bound(most=1),
                    more_is_better=False),
-            Metric("peak", "growth of the most that is resident in a burst", "MiB", Bound(most=1),
-                   more_is_better=False),
+            Metric("peak", "growth of the most that is resident in half of the bursts", "MiB",
+                   Bound(most=1), more_is_better=False),
             Metric("resting", "growth of resident memory from rest to rest", "MiB", Bound(most=1),
                    more_is_better=False),
             Metric("rest", "resident memory at rest, at the end", "MiB", more_is_better=False),
@@ -300,13 +307,13 @@ class Growth(Job):
             after = self.rested(clone)
             of_bursts = by_burst(samples)
             for key in ("floor", "peak"):
-                print("  %ss, medians of quarters: %s" % (key, ["%.1f" % each for each in quarters_of(
-                    [each[key] for each in of_bursts])]), flush=True)
+                print("  %ss: %s" % (key, ["%.1f" % each[key] for each in of_bursts]), flush=True)
             return {"operations": self.operations, "size": samples[-1]["resident"],
                     "resting": after["resident"] - before["resident"],
                     "rest": after["resident"]} | {
                 key: growth_of([each[key] for each in of_bursts])
-                for key in ("floor", "anonymous floor", "peak")} | {
+                for key in ("floor", "anonymous floor")} | {
+                "peak": growth_of_most([each["peak"] for each in of_bursts])} | {
                 key: growth_of([each[key] for each in samples])
                 for key in ("descriptors", "threads")}
 
