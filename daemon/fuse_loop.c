@@ -1,7 +1,6 @@
 #include "daemon/fuse_loop.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,9 +19,6 @@
 /* Waiting writes may take workers away; hydrated reads must still find one. */
 #define IDLE_WORKERS 16
 #define MAX_WORKERS  32
-/* Each worker has a buffer of 1 MiB as long as it lives. Unless told otherwise, malloc() maps only
- * the first ones; once one was freed, the next lie in heaps, which never shrink below them. */
-#define BUFFER_MAPPED (256 * 1024)
 /* How often a loop that shall end is woken: the first signal may come just before it sleeps. */
 #define KICK_MS UINT64_C(20)
 
@@ -172,7 +168,6 @@ static int serve(struct fuse_session *session)
 
 	if (!config)
 		return -ENOMEM;
-	(void)mallopt(M_MMAP_THRESHOLD, BUFFER_MAPPED);
 	fuse_loop_cfg_set_idle_threads(config, IDLE_WORKERS);
 	fuse_loop_cfg_set_max_threads(config, MAX_WORKERS);
 	fuse_loop_cfg_set_clone_fd(config, 0);

@@ -410,6 +410,7 @@ static int run(const struct options *options, struct daemonize *daemonize, struc
 	if (r < 0)
 		return r;
 	harden_against_reclaim();
+	trim_prepare();
 	cf_mutex_init(&d.lock);
 	opens_init(&d.opens);
 	r = start(&d, signal_fd, err);

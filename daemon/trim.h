@@ -18,6 +18,9 @@ struct trim {
 	uint64_t due_ns;
 };
 
+/* Before there are threads: how malloc() keeps what it has. */
+void trim_prepare(void);
+
 /* To be called again and again, by one thread; @now_ns is monotonic. Takes the image lock. */
 void trim_keep(struct trim *trim, struct image *image, uint64_t now_ns);
 

@@ -1,5 +1,7 @@
 #include "tests/unit/engine/engine_fixture.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "daemon/reply_buffer.h"
@@ -7,6 +9,54 @@
 #include "tests/support/residency.h"
 
 #define PERIOD_NS (TRIM_PERIOD_MS * CF_NS_PER_MS)
+
+#define NR_ALLOCATING 8
+
+static void *allocate_beside_others(void *arg)
+{
+	/* Not one that the compiler may leave out. */
+	void *volatile kept = malloc(1000);
+
+	(void)pthread_barrier_wait(arg);
+	free(kept);
+	return NULL;
+}
+
+static unsigned int count_heaps(void)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+	unsigned int nr = 0;
+
+	assert_non_null(stream);
+	assert_int_equal(malloc_info(0, stream), 0);
+	assert_int_equal(fclose(stream), 0);
+	for (const char *at = text; (at = strstr(at, "<heap nr=")); at++)
+		nr++;
+	free(text);
+	return nr;
+}
+
+/* First of all: heaps that are there stay. */
+static void threads_share_a_few_heaps(void **state)
+{
+	pthread_barrier_t all_have;
+	pthread_t threads[NR_ALLOCATING];
+	unsigned int nr;
+
+	(void)state;
+	trim_prepare();
+	assert_int_equal(pthread_barrier_init(&all_have, NULL, NR_ALLOCATING), 0);
+	for (int i = 0; i < NR_ALLOCATING; i++)
+		assert_int_equal(
+		        pthread_create(&threads[i], NULL, allocate_beside_others, &all_have), 0);
+	for (int i = 0; i < NR_ALLOCATING; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	(void)pthread_barrier_destroy(&all_have);
+	nr = count_heaps();
+	assert_in_range(nr, 1, 2);
+}
 
 static void *use_large_buffer(void)
 {
@@ -66,6 +116,7 @@ static void the_images_buffers_are_given_back_as_well(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(threads_share_a_few_heaps),
 	        cmocka_unit_test(what_a_whole_period_did_not_need_is_given_back),
 	        cmocka_unit_test(the_images_buffers_are_given_back_as_well),
 	};
