@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # Running legs. A leg is a function leg_NAME, run with set -e in a subshell at the top of the tree.
 
-JOBS=2
+JOBS=$(nproc)
+# Tests wait a lot.
+TEST_JOBS=$((JOBS + 1))
 
 # The tree may belong to somebody else than the user CI runs as.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD

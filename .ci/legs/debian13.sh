@@ -17,7 +17,7 @@ leg_debian13() {
 		cd /src
 		cmake --preset dev >/dev/null
 		cmake --build build/dev -j $JOBS
-		exec ctest --test-dir build/dev --output-on-failure -j $JOBS \
+		exec ctest --test-dir build/dev --output-on-failure -j $TEST_JOBS \
 			-R '^(unit|fuzz)\.|^e2e\.($DEBIAN13_E2E)\$'
 	END
 	in_root "$root" sh /src/in-chroot

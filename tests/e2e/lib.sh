@@ -17,7 +17,8 @@ set -Eeuo pipefail
 
 E2E_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP_DIR=$(cd "$E2E_DIR/../.." && pwd)
-TEST_NAME=$(basename "$0" .sh)
+TEST_NAME=${0##*/}
+TEST_NAME=${TEST_NAME%.sh}
 CLONEFS_BUILD=${CLONEFS_BUILD:-$TOP_DIR/build/dev}
 MOUNT_CLONEFS=$CLONEFS_BUILD/daemon/mount.clonefs
 CLONECTL=$CLONEFS_BUILD/cli/clonectl
@@ -35,6 +36,7 @@ fi
 
 T=$(mktemp -d "${TMPDIR:-/var/tmp}/clonefs-e2e-$TEST_NAME.XXXXXX")
 mkdir "$T/mnt" "$T/state" "$T/www" "$T/logs"
+mkfifo "$T/.nap"
 if [[ $CLONEFS_E2E_ISOLATED = yes ]]; then
 	mkdir -p /run/clonefs
 	mount -t tmpfs -o mode=0755 clonefs-e2e /run/clonefs
@@ -125,19 +127,26 @@ assert_contains() {
 	[[ $1 = *"$2"* ]] || fail "$3: '$2' is not in '$1'"
 }
 
+# nap SECONDS: sleeps without a process of its own; the tests do a great deal of it.
+nap() {
+	read -rt "$1" <>"$T/.nap" || true
+}
+
 # wait_for SECONDS COMMAND...: until the command succeeds. The limit is only there for hangs.
 wait_for() {
 	local end=$((SECONDS + $1))
 	shift
 	until "$@"; do
 		((SECONDS < end)) || fail "waited too long for: $*"
-		sleep 0.05
+		nap 0.05
 	done
 }
 
 # process_is_gone PID
 process_is_gone() {
-	[[ ! -e /proc/$1 ]] || grep -qs '^State:[[:space:]]*[ZX]' "/proc/$1/status" || [[ ! -e /proc/$1 ]]
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	[[ ${stat##*) } = [ZX]* ]]
 }
 
 # stop_process PID: asks, waits, insists.
@@ -146,7 +155,7 @@ stop_process() {
 	kill -TERM "$1" 2>/dev/null || return 0
 	for ((i = 0; i < 100; i++)); do
 		process_is_gone "$1" && break
-		sleep 0.05
+		nap 0.05
 	done
 	process_is_gone "$1" || kill -KILL "$1" 2>/dev/null || true
 	wait "$1" 2>/dev/null || true

@@ -146,7 +146,7 @@ nginx_listens() {
 	while ((SECONDS < end)); do
 		[[ $(cat "$T/nginx/pid" 2>/dev/null) != "$NGINX_PID" ]] || return 0
 		! process_is_gone "$NGINX_PID" || return 1
-		sleep 0.05
+		nap 0.05
 	done
 	return 1
 }
