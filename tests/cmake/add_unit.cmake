@@ -1,7 +1,8 @@
-# clonefs_add_unit(name SOURCES a.c ... LIBS target ... [TIMEOUT seconds] [LABELS ...])
+# clonefs_add_unit(name SOURCES a.c ... LIBS target ... [TIMEOUT seconds] [LABELS ...] [LONG])
 # registers the cmocka program test_<name> as ctest "unit.<name>". Conversions are not policed in tests.
+# LONG: takes half a minute, so it is not to begin when all others are done.
 function(clonefs_add_unit name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "LONG" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE ${arg_LIBS} PkgConfig::CMOCKA)
   target_compile_options(test_${name} PRIVATE -Wno-conversion)
@@ -14,4 +15,7 @@ function(clonefs_add_unit name)
   endif()
   set_tests_properties(unit.${name} PROPERTIES
     TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "unit;${arg_LABELS}")
+  if(arg_LONG)
+    set_tests_properties(unit.${name} PROPERTIES COST 100)
+  endif()
 endfunction()

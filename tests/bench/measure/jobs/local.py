@@ -16,8 +16,9 @@ class Reflink(Job):
 
     def __init__(self, bench):
         super().__init__(bench)
-        # Less, and the mount would be most of it.
-        self.size_mib = 1024
+        # A small machine's disk. Ours does not depend on it: with caches that are cold, the programs'
+        # too, nearly all of it is the mount, which is shown by itself.
+        self.size_mib = 4096
         self.folder = self.source = None
 
     def prepare(self, stack):
@@ -40,8 +41,9 @@ class Reflink(Job):
         start = time.perf_counter()
         with contextlib.closing(Clone(self.bench, self.source,
                                       state="%s/state-%d" % (self.folder, number))) as clone:
+            mounted = time.perf_counter() - start
             clone.wait_hydrated()
-            return {"time": time.perf_counter() - start}
+            return {"time": time.perf_counter() - start, "mount": mounted}
 
     def copy_once(self, _):
         target = self.folder + "/copy.raw"
@@ -59,7 +61,8 @@ class Reflink(Job):
 
 def reflink_metrics(name):
     return (Metric("time", "full hydration from a file beside it, " + name, "s",
-                   Target("cp and sync", most=0.05), more_is_better=False),)
+                   Target("cp and sync", most=0.05), more_is_better=False),
+            Metric("mount", "of this, until it is mounted", "s", more_is_better=False))
 
 
 class ReflinkXfs(Reflink):
