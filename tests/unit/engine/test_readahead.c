@@ -1,0 +1,209 @@
+#include "engine_fixture.h"
+
+static void a_sequential_reader_is_read_ahead_for(void **state)
+{
+	struct fixture *fx = fixture_opened(32 * MIB, 64 * KIB);
+	uint64_t offset;
+
+	(void)state;
+	for (offset = 0; offset < MIB; offset += 131072)
+		assert_reads_source(fx, offset, 131072);
+	wait_until(status_of(fx).bytes_from_source > MIB);
+	/* Bounded by what he consumed: at most the window of four times as much, and its last
+	 * request. */
+	wait_until(status_of(fx).regions_hydrating == 0);
+	assert_true(memory_source_nr_bytes(fx->source) <= 7 * MIB);
+	for (; offset < 32 * MIB; offset += 131072)
+		assert_reads_source(fx, offset, 131072);
+	wait_until(status_of(fx).regions_hydrated == 512);
+	assert_int_equal(memory_source_nr_bytes(fx->source), 32 * MIB);
+	assert_true(memory_source_nr_asked(fx->source) < 64);
+	fixture_free(fx);
+}
+
+/* So far that connections do not run out of work, in requests so long that the time to the first
+ * byte is little of theirs. */
+static void a_long_stream_is_read_far_ahead_for(void **state)
+{
+	struct fixture *fx = fixture_opened(192 * MIB, 64 * KIB);
+	uint64_t farthest = 0, longest = 0;
+
+	(void)state;
+	for (uint64_t offset = 0; offset < 64 * MIB;) {
+		uint64_t pulled;
+
+		assert_reads_source(fx, offset, 4 * MIB);
+		offset += 4 * MIB;
+		wait_until(status_of(fx).regions_hydrating == 0);
+		pulled = memory_source_nr_bytes(fx->source);
+		assert_true(pulled <= 5 * offset + 8 * MIB);
+		farthest = pulled - offset > farthest ? pulled - offset : farthest;
+	}
+	for (size_t i = 0; i < memory_source_nr_asked(fx->source); i++) {
+		uint64_t length = memory_source_asked(fx->source, i).length;
+
+		longest = length > longest ? length : longest;
+	}
+	assert_in_range(farthest, 100 * MIB, 136 * MIB);
+	assert_int_equal(longest, 8 * MIB);
+	fixture_free(fx);
+}
+
+/* 4 MiB/s, so at most 8 in two seconds: four times that. */
+static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
+{
+	struct fixture *fx = fixture_new(96 * MIB, 64 * KIB);
+	uint64_t farthest = 0;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	memory_source_set_chunk(fx->source, 64 * KIB);
+	memory_source_set_delay(fx->source, 32000, 1);
+	fixture_open(fx);
+	for (uint64_t offset = 0; offset < 14 * MIB; offset += 256 * KIB) {
+		uint64_t ahead;
+
+		assert_reads_source(fx, offset, 256 * KIB);
+		ahead = status_of(fx).regions_hydrating * 64 * KIB;
+		farthest = ahead > farthest ? ahead : farthest;
+	}
+	assert_in_range(farthest, 6 * MIB, 40 * MIB);
+	memory_source_set_delay(fx->source, 0, 1);
+	fixture_free(fx);
+}
+
+/* 1.6 MiB/s, and regions longer than four times what that brings in two seconds. */
+static void the_next_large_region_is_read_ahead_for_from_a_slow_source(void **state)
+{
+	struct fixture *fx = fixture_new(64 * MIB, 16 * MIB);
+	uint64_t most = 0;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	memory_source_set_chunk(fx->source, 64 * KIB);
+	memory_source_set_delay(fx->source, 80000, 1);
+	fixture_open(fx);
+	for (uint64_t offset = 0; offset < 6 * MIB; offset += 256 * KIB) {
+		assert_reads_source(fx, offset, 256 * KIB);
+		most = status_of(fx).regions_hydrating > most ? status_of(fx).regions_hydrating
+		                                              : most;
+	}
+	assert_in_range(most, 2, 3);
+	memory_source_set_delay(fx->source, 0, 1);
+	fixture_free(fx);
+}
+
+/* So many MiB were read from @begin, and nothing is under way any more. */
+static void have_read(struct fixture *fx, uint64_t begin, uint64_t mib)
+{
+	for (uint64_t offset = begin; offset < begin + mib * MIB; offset += MIB)
+		assert_reads_source(fx, offset, MIB);
+	wait_until(status_of(fx).regions_hydrating == 0);
+}
+
+static void a_pause_of_the_reader_is_no_slow_source(void **state)
+{
+	struct fixture *fx = fixture_opened(160 * MIB, 64 * KIB);
+	uint64_t pulled;
+
+	(void)state;
+	have_read(fx, 0, 18);
+	pulled = memory_source_nr_bytes(fx->source);
+	assert_in_range(pulled, 29 * MIB, 100 * MIB);
+	/* Nothing comes in the last two seconds. */
+	fixture_sleep_ms(3000);
+	/* This is there, and more than the window of a slow source behind it. */
+	have_read(fx, 18 * MIB, pulled / MIB - 18 - 10);
+	assert_true(memory_source_nr_bytes(fx->source) >= pulled + 16 * MIB);
+	fixture_free(fx);
+}
+
+/* Of those from the @first on: the farthest long request ahead of a stream; false: there is none.
+ */
+static bool find_farthest(struct fixture *fx, size_t first, struct memory_source_asked *ret)
+{
+	*ret = (struct memory_source_asked){0};
+	for (size_t i = first; i < memory_source_nr_asked(fx->source); i++) {
+		struct memory_source_asked asked = memory_source_asked(fx->source, i);
+
+		if (asked.class == SOURCE_READAHEAD && asked.length >= MIB &&
+		    asked.offset > ret->offset)
+			*ret = asked;
+	}
+	return ret->length > 0;
+}
+
+/* What is asked for ahead of a stream comes in its order: who jumps ahead would wait for it. */
+static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **state)
+{
+	struct fixture *fx = fixture_new(96 * MIB, 64 * KIB);
+	struct memory_source_asked ahead;
+	uint64_t offset = 8 * MIB;
+	uint64_t pulled, jump;
+	struct answer *far;
+	size_t nr;
+
+	(void)state;
+	/* The source has a thread for each, and some more. */
+	fx->params.settings.max_connections = 12;
+	/* A chunk takes as long as the first byte does: a whole request is far longer. */
+	memory_source_set_delay(fx->source, 2000, 1);
+	fixture_open(fx);
+	have_read(fx, 0, 8);
+	pulled = memory_source_nr_bytes(fx->source);
+	nr = memory_source_nr_asked(fx->source);
+	memory_source_gate_from(fx->source, 256 * KIB);
+	memory_source_gate(fx->source, 64 * KIB);
+	/* More is asked for long before all of this is read. */
+	for (; !find_farthest(fx, nr, &ahead); offset += 64 * KIB) {
+		assert_true(offset < pulled);
+		assert_reads_source(fx, offset, 64 * KIB);
+	}
+	jump = ahead.offset + ahead.length - 64 * KIB;
+	assert_true(jump > offset + 4 * MIB);
+	far = start_read(fx, jump, 4096);
+	assert_answer_is_source(fx, far, jump);
+	assert_int_equal(answer_free(far), 0);
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).regions_hydrating == 0);
+	fixture_free(fx);
+}
+
+static void many_streams_queue_no_more_than_so_many_requests(void **state)
+{
+	enum { STREAMS = 4, APART = 32 };
+	struct fixture *fx = fixture_new(STREAMS * APART * MIB, 64 * KIB);
+	size_t before;
+
+	(void)state;
+	fx->params.settings.max_connections = 1;
+	fixture_open(fx);
+	for (uint64_t i = 0; i < STREAMS; i++)
+		have_read(fx, i * APART * MIB, 2);
+	before = memory_source_nr_asked(fx->source);
+	memory_source_gate(fx->source, 0);
+	/* All of this is there. Half of each window is used up, and that much more is asked for. */
+	for (uint64_t i = 0; i < STREAMS; i++) {
+		for (uint64_t mib = 2; mib < 7; mib++)
+			assert_reads_source(fx, (i * APART + mib) * MIB, MIB);
+	}
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).regions_hydrating == 0);
+	assert_in_range(memory_source_nr_asked(fx->source) - before, 20, 36);
+	fixture_free(fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_sequential_reader_is_read_ahead_for),
+	        cmocka_unit_test(a_long_stream_is_read_far_ahead_for),
+	        cmocka_unit_test(a_stream_from_a_slow_source_is_not_read_far_ahead_for),
+	        cmocka_unit_test(the_next_large_region_is_read_ahead_for_from_a_slow_source),
+	        cmocka_unit_test(a_pause_of_the_reader_is_no_slow_source),
+	        cmocka_unit_test(a_reader_far_inside_the_window_gets_a_request_of_his_own),
+	        cmocka_unit_test(many_streams_queue_no_more_than_so_many_requests),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
