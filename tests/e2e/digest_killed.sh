@@ -9,9 +9,11 @@ printf begin | dd of="$T/www/disk.raw" conv=notrunc status=none
 touch -d '2020-09-13 12:26:40 UTC' "$T/www/disk.raw"
 RIGHT=$(sha256_of "$T/www/disk.raw")
 
-mount_clonefs "$T/www/disk.raw" "$T/mnt" "region_size=1M,sha256=$RIGHT,on_mismatch=fail"
+mount_clonefs "$T/www/disk.raw" "$T/mnt" "region_size=1M,no_hydration,sha256=$RIGHT,on_mismatch=fail"
 PID=$(status_field pid)
-TASK=$(grep -l '^clonefs-digest$' /proc/"$PID"/task/*/comm)
+"$CLONECTL" resume "$T/mnt" &
+digest_begins() { TASK=$(grep -s -l '^clonefs-digest$' /proc/"$PID"/task/*/comm); }
+wait_for 120 digest_begins
 # It is at it: its thread has used the processor, in ticks.
 is_computing() { (($(cut -d ')' -f 2 "${TASK%/comm}/stat" | awk '{ print $12 }') >= 5)); }
 wait_for 120 is_computing
