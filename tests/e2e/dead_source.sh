@@ -172,7 +172,7 @@ for dead in gone silent; do
 	assert_contains "$(cat "$T/logs/warned")" "what is hydrated can be read" "the warning"
 	assert_eq "$(status_field source_state)" unreachable "source_state"
 	reads_at 1048576 || fail "what is there is not readable"
-	# First: the background would not need long for all of it.
+	# Before the source is back: the background would complete the clone, which then needs none.
 	[[ $dead = silent ]] || umount_clonefs
 	if [[ $dead = gone ]]; then back; else well; fi
 done

@@ -388,7 +388,7 @@ def alternate(rounds):
 
 def test_alternate():
     """We and the kernel in turn on one device, for many numbers of regions."""
-    alternate(len(SHARED))
+    alternate(2 * len(SHARED))
 
 
 def test_alternate_long():

@@ -17,7 +17,8 @@ CI_PACKAGES=(
 	git clang clang-format clang-tidy libclang-rt-dev shellcheck
 )
 
-# These before others of the same name: another python3 may start four times as slowly.
+# What these packages bring is found before other programs of the same name: the tests start python3
+# hundreds of times, and one that a version manager has put first takes four times as long.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 # What is fetched once and kept between runs; only root may write there.

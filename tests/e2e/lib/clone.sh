@@ -74,11 +74,12 @@ status_of() {
 	"$CLONECTL" status --json "${1:-$T/mnt}"
 }
 
-# status_field FIELD [M]. Tests wait by asking for fields, and starting jq takes longer than the answer.
+# status_field FIELD [M]. Tests wait by asking for fields, and starting jq takes longer than the answer:
+# it is for what is not a plain value of the object itself, which clonectl indents by two spaces.
 status_field() {
 	local json simple
 	json=$(status_of "${2:-$T/mnt}") || return
-	simple="\"$1\": ?(\"([^\"\\]*)\"|[a-z0-9.-]+)[,}[:space:]]"
+	simple=$'\n'"  \"$1\": (\"([^\"\\]*)\"|[a-z0-9.-]+)[,}[:space:]]"
 	if [[ $json =~ $simple ]]; then
 		printf '%s\n' "${BASH_REMATCH[2]:-${BASH_REMATCH[1]//\"/}}"
 	else

@@ -49,26 +49,35 @@ static void a_long_stream_is_read_far_ahead_for(void **state)
 	fixture_free(fx);
 }
 
+/* One connection that takes up to @max_us for each 64 KiB, and a reader of @length: the most
+ * regions that were hydrating after any of his reads. */
+static uint64_t most_hydrating_from_slow(struct fixture *fx, unsigned int max_us, uint64_t length)
+{
+	uint64_t most = 0;
+
+	fx->params.settings.max_connections = 1;
+	memory_source_set_chunk(fx->source, 64 * KIB);
+	memory_source_set_delay(fx->source, max_us, 1);
+	fixture_open(fx);
+	for (uint64_t offset = 0; offset < length; offset += 256 * KIB) {
+		uint64_t hydrating;
+
+		assert_reads_source(fx, offset, 256 * KIB);
+		hydrating = status_of(fx).regions_hydrating;
+		most = hydrating > most ? hydrating : most;
+	}
+	memory_source_set_delay(fx->source, 0, 1);
+	return most;
+}
+
 /* 4 MiB/s, so at most 8 in two seconds: four times that. */
 static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
 {
 	struct fixture *fx = fixture_new(96 * MIB, 64 * KIB);
-	uint64_t farthest = 0;
 
 	(void)state;
-	fx->params.settings.max_connections = 1;
-	memory_source_set_chunk(fx->source, 64 * KIB);
-	memory_source_set_delay(fx->source, 32000, 1);
-	fixture_open(fx);
-	for (uint64_t offset = 0; offset < 14 * MIB; offset += 256 * KIB) {
-		uint64_t ahead;
-
-		assert_reads_source(fx, offset, 256 * KIB);
-		ahead = status_of(fx).regions_hydrating * 64 * KIB;
-		farthest = ahead > farthest ? ahead : farthest;
-	}
-	assert_in_range(farthest, 6 * MIB, 40 * MIB);
-	memory_source_set_delay(fx->source, 0, 1);
+	assert_in_range(most_hydrating_from_slow(fx, 32000, 14 * MIB) * 64 * KIB, 6 * MIB,
+	                40 * MIB);
 	fixture_free(fx);
 }
 
@@ -76,20 +85,9 @@ static void a_stream_from_a_slow_source_is_not_read_far_ahead_for(void **state)
 static void the_next_large_region_is_read_ahead_for_from_a_slow_source(void **state)
 {
 	struct fixture *fx = fixture_new(64 * MIB, 16 * MIB);
-	uint64_t most = 0;
 
 	(void)state;
-	fx->params.settings.max_connections = 1;
-	memory_source_set_chunk(fx->source, 64 * KIB);
-	memory_source_set_delay(fx->source, 80000, 1);
-	fixture_open(fx);
-	for (uint64_t offset = 0; offset < 6 * MIB; offset += 256 * KIB) {
-		assert_reads_source(fx, offset, 256 * KIB);
-		most = status_of(fx).regions_hydrating > most ? status_of(fx).regions_hydrating
-		                                              : most;
-	}
-	assert_in_range(most, 2, 3);
-	memory_source_set_delay(fx->source, 0, 1);
+	assert_in_range(most_hydrating_from_slow(fx, 80000, 6 * MIB), 2, 3);
 	fixture_free(fx);
 }
 
