@@ -199,6 +199,16 @@ static void a_disk_that_hangs_keeps_no_deadline_away(void **state)
 	gate_io_fini(&gate);
 }
 
+static bool was_asked_for(struct fixture *fx, uint64_t offset)
+{
+	size_t nr = memory_source_nr_asked(fx->source);
+
+	for (size_t i = 0; i < nr; i++)
+		if (memory_source_asked(fx->source, i).offset == offset)
+			return true;
+	return false;
+}
+
 /* All of them together ask once a second, before and after it is declared unreachable; when it
  * answers one of them, it is back for all. */
 static void readers_take_turns_at_a_source_that_fails(void **state)
@@ -225,7 +235,11 @@ static void readers_take_turns_at_a_source_that_fails(void **state)
 		fixture_open(fx);
 		for (size_t k = 0; k < 8; k++)
 			waiting[k] = start_read(fx, 2 * k * 64 * KIB, 4096);
-		memory_source_wait_asked(fx->source, 8 + 1);
+		/* Who comes anew may ask at once, and so may those who failed before there were
+		 * enough of them: once all have failed, nobody may. */
+		for (size_t k = 0; k < 8; k++)
+			wait_until(was_asked_for(fx, 2 * k * 64 * KIB));
+		wait_until(memory_source_nr_open(fx->source) == 0);
 		wait_until(status_of(fx).source_state == cases[i].declared);
 		begin = clock_monotonic_ns();
 		asked = memory_source_nr_asked(fx->source);
