@@ -21,7 +21,7 @@ journal_rows() {
 # mounts STATE WARNING [OPTIONS]: it does, says so once, reads what is there and EIO or ESTALE elsewhere.
 mounts() {
 	local state=$1 warning=$2
-	mount_clonefs "$SOURCE" "$T/mnt" "no_hydration,timeout=1s,${3:-}" 2>"$T/logs/mount"
+	mount_clonefs "$SOURCE" "$T/mnt" "no_hydration,timeout=5s,${3:-}" 2>"$T/logs/mount"
 	assert_contains "$(cat "$T/logs/mount")" "$warning" "the warning at mount"
 	assert_eq "$(status_field source_state)" "$state" "source_state"
 	read_region_0
@@ -44,7 +44,7 @@ mounts unreachable 503
 server_fault reset_before
 mounts unreachable "$SOURCE"
 server_fault status '"status":503'
-mount_clonefs "$SOURCE" "$T/mnt" timeout=1s 2>"$T/logs/mount"
+mount_clonefs "$SOURCE" "$T/mnt" timeout=5s 2>"$T/logs/mount"
 assert_contains "$(status_field reason)" 503 "why hydration waits"
 umount_clonefs
 

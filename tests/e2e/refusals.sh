@@ -38,7 +38,7 @@ refused_with whole_file '' "range"
 refused_with unknown_total '' "how large"
 refused_with status '"status":403' 403
 refused_with status '"status":401' 401
-refused_with status '"status":503' 503 timeout=2s
+refused_with status '"status":503' 503 timeout=6s
 refused_with status '"status":410' 410
 refused_with wrong_start '' "another part"
 refused_with gzip_encoding '' "encoded"

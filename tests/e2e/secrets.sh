@@ -70,6 +70,7 @@ use_it() {
 	local fault
 	assert_same_range "$(image_of)" "$T/www/disk.raw" 1000000 100000
 	everything_is_clean
+	"$CLONECTL" set "$T/mnt" timeout=1s
 	for fault in '"status","status":403' '"status","status":500' '"captive_portal"' \
 		'"garbage_status_line"' '"etag","value":"\"other\""'; do
 		server_control "{\"clear\":true,\"faults\":[{\"fault\":$fault}]}" >/dev/null
@@ -102,7 +103,7 @@ server_control '{"user":"name:'"$(s userinfo)"'"}' >/dev/null
 server_control '{"faults":[{"fault":"redirect","location":"'"$OTHER_URL"'/disk.raw?there"}]}' >/dev/null
 SIGNED="/disk.raw?X-Amz-Signature=$(s signature)&other=$(s query)"
 mount_watched "${URL/:\/\//://name:$(s userinfo)@}$SIGNED" \
-	"no_hydration,timeout=1s,header_file=$T/secrets/header_file.txt"
+	"no_hydration,header_file=$T/secrets/header_file.txt"
 assert_same_range "$(image_of)" "$T/www/disk.raw" 0 3000000
 everything_is_clean
 grep -q '"path":"/disk.raw"' "$OTHER_LOG" || fail "the redirect was not followed"
@@ -113,7 +114,7 @@ unmount_watched
 say "in the URL and in headers, with a source in trouble"
 server_fault ''
 mount_watched "${URL/:\/\//://name:$(s userinfo)@}$SIGNED" \
-	"no_hydration,timeout=1s,header_file=$T/secrets/header_file.txt"
+	"no_hydration,header_file=$T/secrets/header_file.txt"
 use_it
 unmount_watched
 
@@ -123,7 +124,7 @@ NGINX_MORE='location / { proxy_pass http://$http_host$request_uri; proxy_set_hea
 start_nginx
 server_control '{"user":"name:'"$(s user_file)"'"}' >/dev/null
 server_mark
-mount_watched "$URL/disk.raw" "no_hydration,timeout=1s,user_file=$T/secrets/user_file.txt,\
+mount_watched "$URL/disk.raw" "no_hydration,user_file=$T/secrets/user_file.txt,\
 proxy=http://name:$(s proxy)@127.0.0.1:${NGINX_URL##*:}"
 use_it
 unmount_watched
@@ -131,7 +132,7 @@ server_count '.headers["proxy-authorization"] != null' | grep -qv '^0$' || fail 
 
 say "netrc"
 server_control '{"user":"name:'"$(s netrc)"'"}' >/dev/null
-mount_watched "$URL/disk.raw" "no_hydration,timeout=1s,netrc=$T/secrets/netrc.txt"
+mount_watched "$URL/disk.raw" "no_hydration,netrc=$T/secrets/netrc.txt"
 use_it
 unmount_watched
 
