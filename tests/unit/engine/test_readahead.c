@@ -144,8 +144,9 @@ static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **stat
 	(void)state;
 	/* The source has a thread for each, and some more. */
 	fx->params.settings.max_connections = 12;
-	/* A chunk takes as long as the first byte does: a whole request is far longer. */
-	memory_source_set_delay(fx->source, 2000, 1);
+	/* A chunk takes as long as the first byte does: a whole request is far longer, also when
+	 * the machine stood still for a moment before a first byte. */
+	memory_source_set_delay(fx->source, 20000, 1);
 	fixture_open(fx);
 	have_read(fx, 0, 8);
 	pulled = memory_source_nr_bytes(fx->source);
