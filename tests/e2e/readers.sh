@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Twenty concurrent random readers, buffered and O_DIRECT, get the right bytes during hydration.
+# Twenty concurrent random readers, buffered and O_DIRECT, get the right bytes during hydration, and the
+# threads that serve them share a heap.
 . "$(dirname "$0")/lib.sh"
 
 require_clonefs
@@ -20,6 +21,9 @@ wait_for 60 server_has_seen 20
 assert_eq "$(status_field hydration)" running "hydration while they read"
 server_control '{"rate":0}' >/dev/null
 wait "$readers" || fail "the readers found a difference"
+# Sanitizers have heaps of their own.
+is_sanitized || assert_eq "$(python3 "$E2E_DIR/nr_heaps.py" "$(status_field pid)")" 1 \
+	"heaps of all threads but the first"
 
 wait_hydrated
 assert_same_file "$(image_of)" "$T/www/disk.raw"
