@@ -7,17 +7,11 @@
 #include "daemon/reply_buffer.h"
 #include "daemon/trim.h"
 #include "tests/support/residency.h"
+#include "tests/support/sanitized.h"
 
 #define PERIOD_NS (TRIM_PERIOD_MS * CF_NS_PER_MS)
 
 #define NR_ALLOCATING 8
-
-/* Sanitizers have a malloc() of their own, without such heaps. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_HEAPS false
-#else
-#define HAS_HEAPS true
-#endif
 
 static void *allocate_beside_others(void *arg)
 {
@@ -53,7 +47,7 @@ static void threads_share_a_few_heaps(void **state)
 	unsigned int nr;
 
 	(void)state;
-	if (!HAS_HEAPS)
+	if (HAS_OWN_MALLOC)
 		skip();
 	trim_prepare();
 	assert_int_equal(pthread_barrier_init(&all_have, NULL, NR_ALLOCATING), 0);
