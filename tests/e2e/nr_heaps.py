@@ -2,6 +2,7 @@
 """nr_heaps.py PID: how many heaps glibc's malloc() has for the threads of a process, the main one's not
 counted. Each begins at a multiple of 64 MiB and has the rest of them reserved behind it; the kernel shows
 what lies before or behind and has the same rights as one with it."""
+
 import sys
 
 HEAP = 64 << 20
