@@ -15,12 +15,14 @@
 #include "core/engine/mode.h"
 #include "core/engine/request.h"
 
-#define TIMER_MS      UINT64_C(1000)
+#define INTERVAL_MS   UINT64_C(1000)
 #define WRITE_BACK_MS UINT64_C(250)
 
-void committer_init(struct committer *committer)
+void committer_init(struct committer *committer, uint64_t interval_ms)
 {
-	*committer = (struct committer){0};
+	*committer = (struct committer){
+	        .interval_ms = interval_ms ? interval_ms : INTERVAL_MS,
+	};
 	cf_cond_init(&committer->wake);
 	list_init(&committer->tickets);
 }
@@ -196,7 +198,7 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 	struct committer *committer = &img->committer;
 
 	for (;;) {
-		uint64_t due_ns = ns_after(committer->last_ns, TIMER_MS);
+		uint64_t due_ns = ns_after(committer->last_ns, committer->interval_ms);
 		uint64_t ahead_ns =
 		        ns_after(max_u64(committer->last_ns, committer->ahead_ns), WRITE_BACK_MS);
 		uint64_t now_ns;

@@ -7,7 +7,8 @@
 
 #include "core/engine/engine_internal.h"
 
-void committer_init(struct committer *committer);
+/* @interval_ms: of image_params. */
+void committer_init(struct committer *committer, uint64_t interval_ms);
 void committer_fini(struct committer *committer);
 int committer_start(struct image *img);
 /* A last commit, then the thread ends. 0, or why that commit (or an earlier one) failed. */
@@ -23,7 +24,7 @@ void committer_add_locked(struct image *img, struct image_request *req) CF_IMAGE
 bool committer_run_here_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
 /* A commit nobody waits for. */
 void committer_want_locked(struct image *img) CF_IMAGE_LOCKED;
-/* Bits were set: there is a commit within a second. */
+/* Bits were set: there is a commit within the interval. */
 void committer_note_change_locked(struct image *img) CF_IMAGE_LOCKED;
 /* What the kernel has cached is not to be read any more: this thread calls invalidate(). */
 void committer_drop_cache_locked(struct image *img) CF_IMAGE_LOCKED;

@@ -257,6 +257,7 @@ struct committer {
 	pthread_t thread;
 	bool started;
 	bool stop;
+	uint64_t interval_ms; /* at most so long from a change to its commit */
 	struct cf_cond wake;
 	struct list tickets;  /* image_request.link: for the next commit */
 	bool wanted;          /* a commit nobody waits for */

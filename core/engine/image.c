@@ -74,7 +74,7 @@ static int init_parts(struct image *img, const struct image_params *params)
 	sharing_init(&img->sharing, params->source && source_can_share(params->source) &&
 	                                    !params->no_discard_passdown);
 	writers_init(&img->writers);
-	committer_init(&img->committer);
+	committer_init(&img->committer, params->commit_interval_ms);
 	events_init(&img->events);
 	img->committer.percent =
 	        (unsigned int)(metadata_nr_committed(img->metadata) * 100 / img->geo.nr_regions);

@@ -6,11 +6,29 @@
 
 #include "gate_io.h"
 
+/* No commit comes by itself between a change and the failure that is to lose it, however long the
+ * test is kept from running. */
+static struct fixture *fixture_without_timer(uint64_t size, uint64_t region_size)
+{
+	struct fixture *fx = fixture_new(size, region_size);
+
+	fx->params.commit_interval_ms = UINT64_C(3600) * 1000;
+	return fx;
+}
+
+static struct fixture *opened(uint64_t size, uint64_t region_size)
+{
+	struct fixture *fx = fixture_without_timer(size, region_size);
+
+	fixture_open(fx);
+	return fx;
+}
+
 /* Region 0: written and committed. 1: fetched and committed, then written. 2: written whole. 3: a
  * parked write's. 5: fetched, not committed. 6: punched. 8: zeroed in part. */
 static struct fixture *prepared(void)
 {
-	struct fixture *fx = fixture_opened(2 * MIB, 64 * KIB);
+	struct fixture *fx = opened(2 * MIB, 64 * KIB);
 	void *data = filled(65536, 0x81);
 
 	assert_int_equal(do_write(fx, 0, data, 65536), 0);
@@ -179,7 +197,7 @@ static void a_failed_metadata_write_loses_what_is_not_committed(void **state)
 
 static void what_was_only_fetched_is_missing_again(void **state)
 {
-	struct fixture *fx = fixture_opened(2 * MIB, 64 * KIB);
+	struct fixture *fx = opened(2 * MIB, 64 * KIB);
 
 	(void)state;
 	assert_reads_source(fx, 0, 65536);
@@ -236,7 +254,7 @@ static void who_waits_is_answered_from_the_reply(void **state)
 
 static void a_short_destination_is_fail_mode(void **state)
 {
-	struct fixture *fx = fixture_opened(2 * MIB, 64 * KIB);
+	struct fixture *fx = opened(2 * MIB, 64 * KIB);
 	struct answer *reader, *writer;
 	char modes[64] = "";
 
@@ -263,7 +281,7 @@ static void a_short_destination_is_fail_mode(void **state)
 /* The same for a read of which the destination has a part only. */
 static void a_short_destination_is_found_by_a_read_in_parts(void **state)
 {
-	struct fixture *fx = fixture_opened(2 * MIB, 64 * KIB);
+	struct fixture *fx = opened(2 * MIB, 64 * KIB);
 
 	(void)state;
 	assert_reads_source(fx, 0, 65536);
@@ -276,7 +294,7 @@ static void a_short_destination_is_found_by_a_read_in_parts(void **state)
 
 static void a_failed_read_of_the_destination_is_that_readers(void **state)
 {
-	struct fixture *fx = fixture_opened(2 * MIB, 64 * KIB);
+	struct fixture *fx = opened(2 * MIB, 64 * KIB);
 
 	(void)state;
 	assert_reads_source(fx, 0, 65536);
@@ -291,7 +309,7 @@ static void a_failed_read_of_the_destination_is_that_readers(void **state)
 /* A write under way while the commit fails is refused, or in the lost set; never neither. */
 static void a_write_beside_a_failing_commit_is_lost_or_refused(void **state)
 {
-	struct fixture *fx = fixture_new(2 * MIB, 64 * KIB);
+	struct fixture *fx = fixture_without_timer(2 * MIB, 64 * KIB);
 	void *data = filled(65536, 0x82);
 	struct answer *flush;
 	struct gate_io gate;
@@ -319,7 +337,7 @@ static void a_write_beside_a_failing_commit_is_lost_or_refused(void **state)
 /* The frozen set and what came after it: the metadata's failure loses both. */
 static void writes_before_and_after_the_freeze_are_lost_with_the_metadata(void **state)
 {
-	struct fixture *fx = fixture_new(2 * MIB, 64 * KIB);
+	struct fixture *fx = fixture_without_timer(2 * MIB, 64 * KIB);
 	void *data = filled(65536, 0x86);
 	struct answer *flush;
 	struct gate_io gate;
@@ -411,7 +429,7 @@ static void a_write_between_two_commits_belongs_to_one_of_them(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < 20; i++) {
-		struct fixture *fx = fixture_opened(64 * KIB, 4 * KIB);
+		struct fixture *fx = opened(64 * KIB, 4 * KIB);
 		struct held_write writes[NR_WRITES];
 		struct lock_holder holder;
 		struct answer *flush;
@@ -445,7 +463,7 @@ static void a_write_between_two_commits_belongs_to_one_of_them(void **state)
 /* A write that waits in an entry whose bytes are not kept (the destination was full). */
 static void who_waits_to_write_is_told_at_once(void **state)
 {
-	struct fixture *fx = fixture_opened(2 * MIB, 64 * KIB);
+	struct fixture *fx = opened(2 * MIB, 64 * KIB);
 	unsigned char *before = filled(2 * MIB, 0);
 	struct answer *reader, *writer;
 	char byte = 1;
@@ -475,7 +493,7 @@ static void who_waits_to_write_is_told_at_once(void **state)
 
 static void mounted_read_only_it_does_all_but_change(void **state)
 {
-	struct fixture *fx = fixture_new(2 * MIB, 64 * KIB);
+	struct fixture *fx = fixture_without_timer(2 * MIB, 64 * KIB);
 
 	(void)state;
 	fx->params.read_only = true;
@@ -508,7 +526,7 @@ static void no_failure_of_a_commit_brings_old_data_back(void **state)
 
 	(void)state;
 	for (unsigned int nth = 2; failed; nth++) {
-		struct fixture *fx = fixture_opened(MIB, 64 * KIB);
+		struct fixture *fx = opened(MIB, 64 * KIB);
 		unsigned char *data = filled(65536, 0x83);
 		unsigned char buf[512];
 		int r;
