@@ -15,8 +15,9 @@ sanitized_tests() {
 	setarch "$(uname -m)" --addr-no-randomize tests/run -p "$preset" "$@"
 }
 
+# With clang, so that the other compiler's warnings and thread-safety analysis come with it.
 leg_asan() {
-	sanitized_tests asan -R "$SANITIZED"
+	sanitized_tests clang-asan -R "$SANITIZED"
 }
 
 leg_tsan() {
