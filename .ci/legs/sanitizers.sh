@@ -2,6 +2,9 @@
 # Tests again under AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer: all units,
 # and the mounts that stress the data path. .ci/full runs the rest of them that way.
 
+# What has one thread only is for AddressSanitizer alone.
+SINGLE_THREADED='^unit\.(state_crash|metadata_(commit|crash|damage)|clonectl(_wait)?)$'
+
 SANITIZED='^unit\.|^fuzz\.|^e2e\.(exposed_file|kill_resume|pause|readers|two_clones)$'
 
 # sanitized_tests PRESET [tests/run arguments]
@@ -21,5 +24,5 @@ leg_asan() {
 }
 
 leg_tsan() {
-	sanitized_tests tsan -R "$SANITIZED"
+	sanitized_tests tsan -R "$SANITIZED" -E "$SINGLE_THREADED"
 }
