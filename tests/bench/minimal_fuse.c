@@ -3,10 +3,11 @@
  * and syncs) its backing file, with the settings clonefsd uses. Runs in the foreground and says
  * "ready" once it can be read.
  *
- *     minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] [-w] BACKING FILE
+ *     minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] [-w] [-p] BACKING FILE
  *
  * FILE is the regular file in whose place it appears. -r: read-ahead; -b: max_background; -i, -m:
- * idle and greatest number of workers; -c: each worker with a descriptor of its own (clone_fd).
+ * idle and greatest number of workers; -c: each worker with a descriptor of its own (clone_fd); -p:
+ * the kernel passes reads to the backing file itself (libfuse 3.17, root).
  */
 #define FUSE_USE_VERSION 314
 
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,16 +32,59 @@ struct settings {
 	unsigned int idle_workers;
 	unsigned int max_workers;
 	unsigned int clone_fd;
+	bool pass;
 	const char *mountpoint;
 	int backing;
 };
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+
+static void set_capabilities(struct fuse_conn_info *conn, bool pass)
+{
+	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+	                                      FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+	if (pass && fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
+		conn->max_backing_stack_depth = 1;
+}
+
+/* All opens share one, made at the first: the kernel wants that. 0, or an error. */
+static int pass_through(fuse_req_t req, int fd, struct fuse_file_info *fi)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static int backing;
+
+	(void)pthread_mutex_lock(&lock);
+	if (backing <= 0)
+		backing = fuse_passthrough_open(req, fd);
+	fi->backing_id = backing;
+	(void)pthread_mutex_unlock(&lock);
+	return fi->backing_id > 0 ? 0 : -EIO;
+}
+
+#else
+
+static void set_capabilities(struct fuse_conn_info *conn, bool pass)
+{
+	(void)pass;
+	conn->want &= ~(unsigned int)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+	                              FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+}
+
+static int pass_through(fuse_req_t req, int fd, struct fuse_file_info *fi)
+{
+	(void)req;
+	(void)fd;
+	(void)fi;
+	return -EOPNOTSUPP;
+}
+
+#endif
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const struct settings *settings = userdata;
 
-	conn->want &= ~(unsigned int)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-	                              FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+	set_capabilities(conn, settings->pass);
 	conn->max_write = IO_MAX;
 	conn->max_background = settings->max_background;
 	conn->congestion_threshold = settings->max_background * 3 / 4;
@@ -61,9 +106,15 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	const struct settings *settings = fuse_req_userdata(req);
+	int r = settings->pass ? pass_through(req, settings->backing, fi) : 0;
+
 	(void)ino;
-	fi->keep_cache = 1;
-	(void)fuse_reply_open(req, fi);
+	fi->keep_cache = !settings->pass;
+	if (r < 0)
+		(void)fuse_reply_err(req, -r);
+	else
+		(void)fuse_reply_open(req, fi);
 }
 
 static pthread_key_t buffer_key;
@@ -210,7 +261,7 @@ static int mount_and_serve(struct settings *settings)
 static int usage(void)
 {
 	(void)fputs("usage: minimal_fuse [-r KIB] [-b NUMBER] [-i THREADS] [-m THREADS] [-c] [-w] "
-	            "BACKING FILE\n",
+	            "[-p] BACKING FILE\n",
 	            stderr);
 	return 2;
 }
@@ -222,7 +273,7 @@ int main(int argc, char **argv)
 	int access = O_RDONLY;
 	int option;
 
-	while ((option = getopt(argc, argv, "r:b:i:m:cw")) != -1) {
+	while ((option = getopt(argc, argv, "r:b:i:m:cwp")) != -1) {
 		unsigned int value = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 1;
 
 		switch (option) {
@@ -243,6 +294,9 @@ int main(int argc, char **argv)
 			break;
 		case 'w':
 			access = O_RDWR;
+			break;
+		case 'p':
+			settings.pass = true;
 			break;
 		default:
 			return usage();

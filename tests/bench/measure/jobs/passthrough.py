@@ -1,9 +1,11 @@
 """Opens of a complete clone that the kernel passes to the destination: as a file, and below a loop."""
 
+import contextlib
 import re
 from collections import Counter
 
 from job import Job, Metric, Target
+from limits import MinimalFuse
 from machine import Skip, drop_caches, output_of, run
 from meters import fio_in_turn, read_part
 
@@ -16,7 +18,8 @@ def libfuse_version(pid):
 
 
 class Passthrough(Job):
-    """From the disk. The destination is read in the same way as the image.
+    """From the disk. The destination is read in the same way as the image, and as a minimal FUSE
+    file that passes its reads on: what passing costs in the kernel.
 
     What is to be seen is small beside how much a disk changes its speed from one second to the next:
     a round is many short turns of both, one after the other."""
@@ -35,7 +38,10 @@ class Passthrough(Job):
         version = libfuse_version(self.clone.pid)
         if version < (3, 17):
             raise Skip("needs libfuse 3.17, the daemon runs with %d.%d" % version)
-        self.paths = {"clonefs": self.clone.image, "destination": self.clone.destination}
+        minimal = stack.enter_context(contextlib.closing(
+            MinimalFuse(self.bench, self.clone.destination, "-p")))
+        self.paths = {"clonefs": self.clone.image, "minimal FUSE": minimal.image,
+                      "destination": self.clone.destination}
         if self.on_loop:
             self.paths = {name: self.attach(stack, path) for name, path in self.paths.items()}
 
