@@ -79,6 +79,14 @@ class Metric:
         self.more_is_better = more_is_better
 
 
+def in_turn(contenders, number):
+    """In the order of this round. Each is first, in between and last as often as the others, and
+    behind each of its neighbours: disks and processors remember who was there before."""
+    shift = number % len(contenders)
+    order = contenders[shift:] + contenders[:shift]
+    return order[::-1] if number // len(contenders) % 2 else order
+
+
 class Job:
     """A subclass has name, metrics, contenders(); and prepare() if something is to be set up."""
 
@@ -105,8 +113,7 @@ class Job:
         figures = {metric.key: {} for metric in self.metrics}
         broken = {}
         for number in range(rounds):
-            # The other way round every other time: nobody is always first.
-            for name, measure in contenders if number % 2 == 0 else reversed(contenders):
+            for name, measure in in_turn(contenders, number):
                 if name in broken:
                     continue
                 try:

@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections import Counter
 
-from job import Job, Metric, Target
+from job import Job, Metric, Target, in_turn
 from limits import MinimalFuse
 from machine import Skip, drop_caches, output_of, run
 from meters import fio_in_turn, read_part
@@ -59,7 +59,7 @@ class Passthrough(Job):
         """What each contender has found in a round."""
         drop_caches()
         names = [name for turn in range(self.turns)
-                 for name in (sorted(self.paths) if turn % 2 else sorted(self.paths)[::-1])]
+                 for name in in_turn(list(self.paths), turn)]
         before = self.clone.cpu_seconds()
         parts = self.read_in_turn([self.paths[name] for name in names], number)
         cpu = self.clone.cpu_seconds() - before
