@@ -80,8 +80,8 @@ class Metric:
 
 
 def in_turn(contenders, number):
-    """In the order of this round. Each is first, in between and last as often as the others, and
-    behind each of its neighbours: disks and processors remember who was there before."""
+    """In the order of this round. Over the rounds each is at each place about as often, and behind
+    each of its neighbours: disks and processors remember who was there before."""
     shift = number % len(contenders)
     order = contenders[shift:] + contenders[:shift]
     return order[::-1] if number // len(contenders) % 2 else order

@@ -22,7 +22,7 @@ class Passthrough(Job):
     file that passes its reads on: what passing costs in the kernel.
 
     What is to be seen is small beside how much a disk changes its speed from one second to the next:
-    a round is many short turns of both, one after the other."""
+    a round is many short turns of all, one after the other."""
 
     on_loop = False
     turns = 16
