@@ -3,6 +3,16 @@
 # say, and a run of a cheap row ends with a table and figures. What the figures are does not matter.
 . "$(dirname "$0")/lib.sh"
 
+# Nobody is always first, last, or in between.
+PYTHONPATH=$TOP_DIR/tests/bench/measure python3 -B - <<-END || fail "contenders do not take turns"
+	from collections import Counter
+	from job import in_turn
+	for names in ("ab", "abc", "abcd"):
+	    rounds = [in_turn(list(names), number) for number in range(2 * len(names))]
+	    places = Counter((name, place) for order in rounds for place, name in enumerate(order))
+	    assert set(places.values()) == {2} and len(places) == len(names) ** 2, places
+END
+
 require_clonefs
 need_program curl curl
 need_program jq jq
