@@ -37,7 +37,7 @@ class Bench:
         """A complete clone, made when first asked for; it must not be changed in size."""
         if not self._hydrated:
             server = self._stack.enter_context(contextlib.closing(
-                RangeServer(self, 512 if self.quick else 2048, ttfb_ms=0)))
+                RangeServer(self, 512 if self.quick else 2048, ttfb_ms=0, rate=0)))
             self._hydrated = self._stack.enter_context(
                 contextlib.closing(Clone(self, server.url)))
             self._hydrated.wait_hydrated()

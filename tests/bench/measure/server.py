@@ -11,9 +11,10 @@ MIB = 1 << 20
 
 
 class RangeServer:
-    """An image of so many MiB; ttfb_ms to the first byte, bytes a second a connection and in all."""
+    """An image of so many MiB; ttfb_ms to the first byte, bytes a second a connection and in all (0:
+    no limit)."""
 
-    def __init__(self, bench, size_mib, ttfb_ms=20, rate=0, link=0):
+    def __init__(self, bench, size_mib, ttfb_ms=20, rate=100 * MIB, link=0):
         self.ttfb_ms = ttfb_ms
         self.size = size_mib * MIB
         words = [bench.program("range_server/range_server"), "-s", size_mib, "-t", ttfb_ms,

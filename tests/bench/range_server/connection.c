@@ -246,6 +246,7 @@ static int step(struct connection *connection, double now)
 	case TAKES_REQUEST:
 		return take_request(connection, now);
 	case SLEEPS_BEFORE_ANSWER:
+		pace_begin(&connection->pace, connection->until);
 		connection->state = SENDS_HEAD;
 		return 1;
 	case SENDS_HEAD:

@@ -13,6 +13,17 @@ static double take(struct pace *pace, double now, uint64_t length)
 	return pace->free_at;
 }
 
+void pace_begin(struct pace *connection, double at)
+{
+	double free_at;
+
+	if (connection->rate <= 0)
+		return;
+	free_at = at - PACE_CHUNK / connection->rate;
+	if (connection->free_at < free_at)
+		connection->free_at = free_at;
+}
+
 double pace_take(struct pace *connection, struct pace *link, double now, uint64_t length)
 {
 	double here = take(connection, now, length);

@@ -13,6 +13,10 @@ struct pace {
 	double free_at;
 };
 
+/* An answer begins at that time: a chunk of it goes out then, what follows at the rate. A
+ * connection that was idle before has saved nothing up. */
+void pace_begin(struct pace *connection, double at);
+
 /* When length bytes that are given to both at the time now have arrived; takes that time of both.
  */
 double pace_take(struct pace *connection, struct pace *link, double now, uint64_t length);

@@ -50,7 +50,7 @@ class Memory(Job):
         need("nbdkit", "nbdkit")
         need("nbdfuse", "libnbd-bin")
         self.server = stack.enter_context(contextlib.closing(
-            RangeServer(self.bench, IMAGE_MIB, 1)))
+            RangeServer(self.bench, IMAGE_MIB, ttfb_ms=1, rate=0)))
 
     def ours_once(self, number):
         drop_caches()

@@ -256,7 +256,7 @@ class Growth(Job):
 
     def prepare(self, stack):
         self.server = stack.enter_context(contextlib.closing(
-            RangeServer(self.bench, IMAGE_MIB, 1)))
+            RangeServer(self.bench, IMAGE_MIB, ttfb_ms=1, rate=0)))
 
     def sampled(self, clone, seconds, bursts):
         """Samples of so long a load with so many bursts: every ten seconds (of short runs more)."""

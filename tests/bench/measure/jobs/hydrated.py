@@ -4,12 +4,23 @@ import contextlib
 import os
 
 from job import Job, Metric, Target
+from jobs.turns import InTurns
 from limits import MinimalFuse
 from machine import cpu_seconds, drop_caches, take_memory, warm
-from meters import fio_random, read_begin
+from meters import fio_in_turn, fio_random, read_begin
+
+
+def prepared(bench, stack):
+    """(the clone, a minimal FUSE file of the same destination)"""
+    clone = bench.hydrated_clone()
+    # While it is there all come to the daemon, also with a libfuse that could pass them through.
+    stack.callback(os.close, os.open(clone.image, os.O_RDWR))
+    return clone, stack.enter_context(contextlib.closing(MinimalFuse(bench, clone.destination)))
 
 
 class Hydrated(Job):
+    """One contender after the other: each has to find the caches as the row says, which takes time."""
+
     is_warm = True
 
     def __init__(self, bench):
@@ -17,11 +28,7 @@ class Hydrated(Job):
         self.clone = self.minimal = self.size_mib = None
 
     def prepare(self, stack):
-        self.clone = self.bench.hydrated_clone()
-        # While it is there all come to the daemon, also with a libfuse that could pass them through.
-        stack.callback(os.close, os.open(self.clone.image, os.O_RDWR))
-        self.minimal = stack.enter_context(contextlib.closing(
-            MinimalFuse(self.bench, self.clone.destination)))
+        self.clone, self.minimal = prepared(self.bench, stack)
 
     def measure(self, path, number):
         """(speed, how many of what the processor time is counted for)"""
@@ -49,7 +56,35 @@ class Hydrated(Job):
 CPU = "processor time of the daemon for each "
 
 
-class HydratedRandom(Hydrated):
+class HydratedRandomWarm(InTurns):
+    """Of a destination that stays in memory: nothing keeps them from taking turns."""
+
+    depth = 1
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.clone = self.minimal = None
+
+    def prepare(self, stack):
+        self.clone, self.minimal = prepared(self.bench, stack)
+
+    def paths(self):
+        return {"clonefs": self.clone.image, "minimal FUSE": self.minimal.image,
+                "destination": self.clone.destination}
+
+    def daemons(self):
+        return {"clonefs": self.clone.pid, "minimal FUSE": self.minimal.pid}
+
+    def begin_round(self):
+        drop_caches()
+        warm(self.clone.destination)
+
+    def read_in_turn(self, paths, number):
+        return fio_in_turn(paths, self.depth, 1 + number * len(paths))
+
+
+class HydratedRandomCold(Hydrated):
+    is_warm = False
     depth = 1
 
     def measure(self, path, number):
@@ -64,27 +99,25 @@ def random_metrics(text):
     )
 
 
-class HydratedRandom1Warm(HydratedRandom):
+class HydratedRandom1Warm(HydratedRandomWarm):
     name = "hydrated-random-1-warm"
     metrics = random_metrics("1 deep, destination in memory")
 
 
-class HydratedRandom1Cold(HydratedRandom):
+class HydratedRandom1Cold(HydratedRandomCold):
     name = "hydrated-random-1-cold"
-    is_warm = False
     metrics = random_metrics("1 deep, destination on disk")
 
 
-class HydratedRandom16Warm(HydratedRandom):
+class HydratedRandom16Warm(HydratedRandomWarm):
     name = "hydrated-random-16-warm"
     depth = 16
     metrics = random_metrics("16 deep, destination in memory")
 
 
-class HydratedRandom16Cold(HydratedRandom):
+class HydratedRandom16Cold(HydratedRandomCold):
     name = "hydrated-random-16-cold"
     depth = 16
-    is_warm = False
     metrics = random_metrics("16 deep, destination on disk")
 
 

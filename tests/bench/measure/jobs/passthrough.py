@@ -2,9 +2,9 @@
 
 import contextlib
 import re
-from collections import Counter
 
-from job import Job, Metric, Target, in_turn
+from job import Metric, Target
+from jobs.turns import InTurns
 from limits import MinimalFuse
 from machine import Skip, drop_caches, output_of, run
 from meters import fio_in_turn, read_part
@@ -17,21 +17,16 @@ def libfuse_version(pid):
     return tuple(int(part) for part in found.groups()) if found else (0, 0)
 
 
-class Passthrough(Job):
+class Passthrough(InTurns):
     """From the disk. The destination is read in the same way as the image, and as a minimal FUSE
-    file that passes its reads on: what passing costs in the kernel.
-
-    What is to be seen is small beside how much a disk changes its speed from one second to the next:
-    a round is many short turns of all, one after the other."""
+    file that passes its reads on: what passing costs in the kernel."""
 
     on_loop = False
-    turns = 16
 
     def __init__(self, bench):
         super().__init__(bench)
         self.clone = None
-        self.paths = {}
-        self.rounds = {}
+        self._paths = {}
 
     def prepare(self, stack):
         self.clone = self.bench.hydrated_clone()
@@ -40,10 +35,10 @@ class Passthrough(Job):
             raise Skip("needs libfuse 3.17, the daemon runs with %d.%d" % version)
         minimal = stack.enter_context(contextlib.closing(
             MinimalFuse(self.bench, self.clone.destination, "-p")))
-        self.paths = {"clonefs": self.clone.image, "minimal FUSE": minimal.image,
-                      "destination": self.clone.destination}
+        self._paths = {"clonefs": self.clone.image, "minimal FUSE": minimal.image,
+                       "destination": self.clone.destination}
         if self.on_loop:
-            self.paths = {name: self.attach(stack, path) for name, path in self.paths.items()}
+            self._paths = {name: self.attach(stack, path) for name, path in self._paths.items()}
 
     @staticmethod
     def attach(stack, path):
@@ -51,33 +46,14 @@ class Passthrough(Job):
         stack.callback(run, "losetup", "-d", device)
         return device
 
-    def read_in_turn(self, paths, number):
-        """Of each path in this order [(how much, in how many seconds)]"""
-        raise NotImplementedError
+    def paths(self):
+        return self._paths
 
-    def whole_round(self, number):
-        """What each contender has found in a round."""
+    def daemons(self):
+        return {"clonefs": self.clone.pid}
+
+    def begin_round(self):
         drop_caches()
-        names = [name for turn in range(self.turns)
-                 for name in in_turn(list(self.paths), turn)]
-        before = self.clone.cpu_seconds()
-        parts = self.read_in_turn([self.paths[name] for name in names], number)
-        cpu = self.clone.cpu_seconds() - before
-        amount, seconds = Counter(), Counter()
-        for name, (part, time) in zip(names, parts):
-            amount[name] += part
-            seconds[name] += time
-        found = {name: {"speed": amount[name] / seconds[name]} for name in self.paths}
-        found["clonefs"]["cpu"] = 1e6 * cpu / amount["clonefs"]
-        return found
-
-    def found(self, name, number):
-        if number not in self.rounds:
-            self.rounds[number] = self.whole_round(number)
-        return self.rounds[number][name]
-
-    def contenders(self):
-        return [(name, lambda number, name=name: self.found(name, number)) for name in self.paths]
 
 
 class PassthroughRandom(Passthrough):

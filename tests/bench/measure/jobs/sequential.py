@@ -93,7 +93,7 @@ class FirstMib(Job):
 
     def prepare(self, stack):
         self.server = stack.enter_context(contextlib.closing(
-            RangeServer(self.bench, 8192, 20, 100 * MIB)))
+            RangeServer(self.bench, 8192)))
 
     def ours_once(self, _):
         with contextlib.closing(Clone(self.bench, self.server.url)) as clone:

@@ -1,0 +1,58 @@
+"""Rows whose contenders take short turns."""
+
+from collections import Counter
+
+from job import Job, in_turn
+from machine import cpu_seconds
+
+
+class InTurns(Job):
+    """A round is many short turns of all contenders, one after the other, and its figure what each has
+    read in all its time: for rows in which the machine changes its speed from one second to the next
+    by more than what is to be seen."""
+
+    turns = 16
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.rounds = {}
+
+    def paths(self):
+        """{contender: what is read}"""
+        raise NotImplementedError
+
+    def daemons(self):
+        """{contender: the process whose processor time is counted}"""
+        raise NotImplementedError
+
+    def begin_round(self):
+        """Before the first turn of each round."""
+
+    def read_in_turn(self, paths, number):
+        """Of each path in this order [(how much, in how many seconds)]"""
+        raise NotImplementedError
+
+    def whole_round(self, number):
+        """What each contender has found in a round."""
+        self.begin_round()
+        paths, daemons = self.paths(), self.daemons()
+        names = [name for turn in range(self.turns) for name in in_turn(list(paths), turn)]
+        before = {name: cpu_seconds(pid) for name, pid in daemons.items()}
+        parts = self.read_in_turn([paths[name] for name in names], number)
+        cpu = {name: cpu_seconds(pid) - before[name] for name, pid in daemons.items()}
+        amount, seconds = Counter(), Counter()
+        for name, (part, time) in zip(names, parts):
+            amount[name] += part
+            seconds[name] += time
+        found = {name: {"speed": amount[name] / seconds[name]} for name in paths}
+        for name, used in cpu.items():
+            found[name]["cpu"] = 1e6 * used / amount[name]
+        return found
+
+    def found(self, name, number):
+        if number not in self.rounds:
+            self.rounds[number] = self.whole_round(number)
+        return self.rounds[number][name]
+
+    def contenders(self):
+        return [(name, lambda number, name=name: self.found(name, number)) for name in self.paths()]
