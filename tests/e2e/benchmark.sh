@@ -11,6 +11,24 @@ PYTHONPATH=$TOP_DIR/tests/bench/measure python3 -B - <<-END || fail "contenders 
 	    rounds = [in_turn(list(names), number) for number in range(2 * len(names))]
 	    places = Counter((name, place) for order in rounds for place, name in enumerate(order))
 	    assert set(places.values()) == {2} and len(places) == len(names) ** 2, places
+
+	from jobs.turns import InTurns
+	class Turns(InTurns):
+	    orders = []
+	    def paths(self):
+	        return {name: "/" + name for name in "abc"}
+	    def daemons(self):
+	        return {}
+	    def read_in_turn(self, paths, number):
+	        self.orders.append(paths)
+	        return [(number + ord(path[1]), 2) for path in paths]
+	job = Turns(None)
+	found = [[measure(number) for _, measure in job.contenders()] for number in range(2)]
+	assert found == [[{"speed": (number + ord(name)) / 2} for name in "abc"] for number in range(2)], found
+	for order in job.orders:
+	    assert len(order) == 3 * Turns.turns and len(job.orders) == 2, job.orders
+	    first = Counter(order[::3])
+	    assert set(first.values()) == {Turns.turns // 3}, first
 END
 
 require_clonefs
@@ -61,6 +79,19 @@ seconds=$(ask -o "$T/part" -w '%{time_total}' \
 jq -en --argjson seconds "$seconds" '$seconds > 0.45' >/dev/null ||
 	fail "8 MiB came in $seconds s over a link of 16 MiB/s"
 assert_same_range "$T/whole" "$T/part" 0 $((8 << 20))
+
+# A connection's limit: of 2 MiB at 8 MiB/s all but 64 KiB have to wait, also on one that was idle before.
+start limited range_server/range_server -s 8 -t 0 -r 8388608
+python3 - "$(cut -d ' ' -f 2 "$T/logs/limited")" <<-END || fail "a connection is faster than its limit"
+	import http.client, sys, time
+	connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+	for pause in (0, 0.3, 0):
+	    time.sleep(pause)
+	    start = time.monotonic()
+	    connection.request("GET", "/disk.raw", headers={"Range": "bytes=0-%d" % ((2 << 20) - 1)})
+	    assert len(connection.getresponse().read()) == 2 << 20
+	    assert time.monotonic() - start > (2 - 1 / 16) / 8 - 0.001, time.monotonic() - start
+END
 
 : >"$T/file"
 start file minimal_fuse "$T/whole" "$T/file"

@@ -28,20 +28,17 @@ class Target:
     def text(self):
         return "%s x %s" % (self.bound_text(), self.against)
 
-    def judge(self, metric, ours, others, peers):
-        """(what was found, whether the target is met), or None if something is missing."""
+    def found(self, metric, ours, others, peers):
+        """What is held against the bound, of each round; their median decides. Empty if something is
+        missing."""
         against = self.against
         if against == "best peer":
             best = max if metric.more_is_better else min
             measured = [peer for peer in peers if others.get(peer)]
             if not measured:
-                return None
+                return []
             against = best(measured, key=lambda peer: statistics.median(others[peer]))
-        ratios = [mine / other for mine, other in zip(ours, others.get(against, ()))]
-        if not ratios:
-            return None
-        ratio = statistics.median(ratios)
-        return ratio, self.is_met(ratio)
+        return [mine / other for mine, other in zip(ours, others.get(against, ()))]
 
 
 class Excess(Target):
@@ -50,12 +47,8 @@ class Excess(Target):
     def text(self):
         return "%s above %s" % (self.bound_text(), self.against)
 
-    def judge(self, metric, ours, others, peers):
-        excesses = [mine - other for mine, other in zip(ours, others.get(self.against, ()))]
-        if not excesses:
-            return None
-        excess = statistics.median(excesses)
-        return excess, self.is_met(excess)
+    def found(self, metric, ours, others, peers):
+        return [mine - other for mine, other in zip(ours, others.get(self.against, ()))]
 
 
 class Bound(Target):
@@ -67,9 +60,8 @@ class Bound(Target):
     def text(self):
         return self.bound_text()
 
-    def judge(self, metric, ours, others, peers):
-        value = statistics.median(ours)
-        return value, self.is_met(value)
+    def found(self, metric, ours, others, peers):
+        return ours
 
 
 class Metric:

@@ -4,14 +4,22 @@ import os
 import statistics
 
 
-def spread(values):
-    """Of the middle: from the least to the most, in parts of the median."""
-    middle = statistics.median(values)
-    return (max(values) - min(values)) / middle if middle else 0.0
-
-
 def number(value):
     return "%.0f" % value if value >= 1000 else "%.3g" % value if value < 100 else "%.1f" % value
+
+
+def summary(values):
+    return {"median": statistics.median(values), "least": min(values), "most": max(values),
+            "values": values}
+
+
+def judgement(target, found):
+    """@found: see Target.found"""
+    verdict = {"target": target.text(), "found": None, "met": None}
+    if found:
+        middle = statistics.median(found)
+        verdict.update(found=middle, least=min(found), most=max(found), met=target.is_met(middle))
+    return verdict
 
 
 def judged(job, figures, peers):
@@ -21,18 +29,11 @@ def judged(job, figures, peers):
         found = figures[metric.key]
         ours = found.get(job.ours, [])
         others = {name: values for name, values in found.items() if name != job.ours}
-        verdicts = []
-        for target in metric.targets:
-            verdict = target.judge(metric, ours, others, peers) if ours else None
-            verdicts.append({"target": target.text(), "found": verdict and verdict[0],
-                             "met": verdict and verdict[1]})
         entries.append({
             "job": job.name, "metric": metric.key, "title": metric.title, "unit": metric.unit,
-            "ours": job.ours, "figures": {
-                name: {"median": statistics.median(values), "least": min(values),
-                       "most": max(values), "values": values}
-                for name, values in found.items()},
-            "targets": verdicts})
+            "ours": job.ours, "figures": {name: summary(values) for name, values in found.items()},
+            "targets": [judgement(target, target.found(metric, ours, others, peers))
+                        for target in metric.targets]})
     return entries
 
 
@@ -47,7 +48,8 @@ MARKS = {True: "met", False: "MISSED", None: "not measured"}
 def verdict_text(verdict):
     if verdict["met"] is None:
         return "%s: not measured" % verdict["target"]
-    return "%s: %s, %s" % (verdict["target"], number(verdict["found"]), MARKS[verdict["met"]])
+    found = {"median": verdict["found"], "least": verdict["least"], "most": verdict["most"]}
+    return "%s: %s, %s" % (verdict["target"], figure_text("", found).strip(), MARKS[verdict["met"]])
 
 
 def entry_text(entry):

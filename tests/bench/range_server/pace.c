@@ -1,14 +1,17 @@
 #include "tests/bench/range_server/pace.h"
 
-/* What a timer that fired late, or a client that was slow, may catch up with. */
+/* What a timer that fired late, or a client that was slow, may catch up with, besides a chunk. */
 #define LAG 0.010
 
 static double take(struct pace *pace, double now, uint64_t length)
 {
+	double oldest;
+
 	if (pace->rate <= 0)
 		return now;
-	if (pace->free_at < now - LAG)
-		pace->free_at = now - LAG;
+	oldest = now - LAG - PACE_CHUNK / pace->rate;
+	if (pace->free_at < oldest)
+		pace->free_at = oldest;
 	pace->free_at += (double)length / pace->rate;
 	return pace->free_at;
 }

@@ -67,7 +67,7 @@ class PassthroughSequential(Passthrough):
     """Through the page cache. Each turn reads another part, from the last to the first, so that
     nothing is there already, not even by read-ahead."""
 
-    turns = 32
+    turns = 36
 
     def read_in_turn(self, paths, number):
         part = self.clone.status()["size"] // len(paths) >> 20
