@@ -4,69 +4,23 @@ import contextlib
 import os
 
 from job import Job, Metric, Target
-from jobs.turns import InTurns
+from jobs.turns import InTurns, read_parts
 from limits import MinimalFuse
 from machine import cpu_seconds, drop_caches, take_memory, warm
-from meters import fio_in_turn, fio_random, read_begin
+from meters import fio_in_turn, fio_random
 
 
-def prepared(bench, stack):
-    """(the clone, a minimal FUSE file of the same destination)"""
-    clone = bench.hydrated_clone()
-    # While it is there all come to the daemon, also with a libfuse that could pass them through.
-    stack.callback(os.close, os.open(clone.image, os.O_RDWR))
-    return clone, stack.enter_context(contextlib.closing(MinimalFuse(bench, clone.destination)))
+class Hydrated:
+    """The clone, and a minimal FUSE file of the same destination."""
 
-
-class Hydrated(Job):
-    """One contender after the other: each has to find the caches as the row says, which takes time."""
-
-    is_warm = True
-
-    def __init__(self, bench):
-        super().__init__(bench)
-        self.clone = self.minimal = self.size_mib = None
+    clone = minimal = None
 
     def prepare(self, stack):
-        self.clone, self.minimal = prepared(self.bench, stack)
-
-    def measure(self, path, number):
-        """(speed, how many of what the processor time is counted for)"""
-        raise NotImplementedError
-
-    def once(self, number, path, pid):
-        drop_caches()
-        if self.is_warm:
-            warm(self.clone.destination)
-        before = cpu_seconds(pid) if pid else 0
-        speed, count = self.measure(path, number)
-        found = {"speed": speed}
-        if pid:
-            found["cpu"] = 1e6 * (cpu_seconds(pid) - before) / count
-        return found
-
-    def contenders(self):
-        return [(name, lambda number, path=path, pid=pid: self.once(number, path, pid))
-                for name, path, pid in (
-                    ("clonefs", self.clone.image, self.clone.pid),
-                    ("minimal FUSE", self.minimal.image, self.minimal.pid),
-                    ("destination", self.clone.destination, None))]
-
-
-CPU = "processor time of the daemon for each "
-
-
-class HydratedRandomWarm(InTurns):
-    """Of a destination that stays in memory: nothing keeps them from taking turns."""
-
-    depth = 1
-
-    def __init__(self, bench):
-        super().__init__(bench)
-        self.clone = self.minimal = None
-
-    def prepare(self, stack):
-        self.clone, self.minimal = prepared(self.bench, stack)
+        self.clone = self.bench.hydrated_clone()
+        # While it is there all come to the daemon, also with a libfuse that could pass them through.
+        stack.callback(os.close, os.open(self.clone.image, os.O_RDWR))
+        self.minimal = stack.enter_context(contextlib.closing(
+            MinimalFuse(self.bench, self.clone.destination)))
 
     def paths(self):
         return {"clonefs": self.clone.image, "minimal FUSE": self.minimal.image,
@@ -74,6 +28,15 @@ class HydratedRandomWarm(InTurns):
 
     def daemons(self):
         return {"clonefs": self.clone.pid, "minimal FUSE": self.minimal.pid}
+
+
+CPU = "processor time of the daemon for each "
+
+
+class HydratedRandomWarm(Hydrated, InTurns):
+    """Of a destination that stays in memory: nothing keeps them from taking turns."""
+
+    depth = 1
 
     def begin_round(self):
         drop_caches()
@@ -83,12 +46,24 @@ class HydratedRandomWarm(InTurns):
         return fio_in_turn(paths, self.depth, 1 + number * len(paths))
 
 
-class HydratedRandomCold(Hydrated):
-    is_warm = False
+class HydratedRandomCold(Hydrated, Job):
+    """One after the other: each has to find the destination on disk."""
+
     depth = 1
 
-    def measure(self, path, number):
-        return fio_random(path, self.depth, 1 if self.bench.quick else 3, number + 1)
+    def once(self, number, path, pid):
+        drop_caches()
+        before = cpu_seconds(pid) if pid else 0
+        speed, count = fio_random(path, self.depth, 1 if self.bench.quick else 3, number + 1)
+        found = {"speed": speed}
+        if pid:
+            found["cpu"] = 1e6 * (cpu_seconds(pid) - before) / count
+        return found
+
+    def contenders(self):
+        return [(name, lambda number, path=path, pid=self.daemons().get(name):
+                 self.once(number, path, pid))
+                for name, path in self.paths().items()]
 
 
 def random_metrics(text):
@@ -121,17 +96,21 @@ class HydratedRandom16Cold(HydratedRandomCold):
     metrics = random_metrics("16 deep, destination on disk")
 
 
-class HydratedSequential(Hydrated):
-    def prepare(self, stack):
-        super().prepare(stack)
-        self.size_mib = self.clone.status()["size"] >> 20
+class HydratedSequential(Hydrated, InTurns):
+    turns = 12
+    is_warm = True
 
-    def once(self, number, path, pid):
-        take_memory(3 * self.size_mib)
-        return super().once(number, path, pid)
+    def size_mib(self):
+        return self.clone.status()["size"] >> 20
 
-    def measure(self, path, number):
-        return self.size_mib / read_begin(path, self.size_mib), self.size_mib
+    def begin_round(self):
+        take_memory(3 * self.size_mib())
+        drop_caches()
+        if self.is_warm:
+            warm(self.clone.destination)
+
+    def read_in_turn(self, paths, number):
+        return read_parts(paths, self.size_mib())
 
 
 def sequential_metrics(text):

@@ -4,10 +4,10 @@ import contextlib
 import re
 
 from job import Metric, Target
-from jobs.turns import InTurns
+from jobs.turns import InTurns, read_parts
 from limits import MinimalFuse
 from machine import Skip, drop_caches, output_of, run
-from meters import fio_in_turn, read_part
+from meters import fio_in_turn
 
 
 def libfuse_version(pid):
@@ -64,15 +64,12 @@ class PassthroughRandom(Passthrough):
 
 
 class PassthroughSequential(Passthrough):
-    """Through the page cache. Each turn reads another part, from the last to the first, so that
-    nothing is there already, not even by read-ahead."""
+    """Through the page cache."""
 
     turns = 36
 
     def read_in_turn(self, paths, number):
-        part = self.clone.status()["size"] // len(paths) >> 20
-        return [(part, read_part(path, part * i, part))
-                for i, path in zip(reversed(range(len(paths))), paths)]
+        return read_parts(paths, self.clone.status()["size"] >> 20)
 
 
 def metrics(text, unit, each):

@@ -4,6 +4,15 @@ from collections import Counter
 
 from job import Job, in_turn
 from machine import cpu_seconds
+from meters import read_part
+
+
+def read_parts(paths, size_mib):
+    """Of each path in this order another part of the same image, from the last to the first, so that
+    nothing is in memory already, not even by read-ahead: [(MiB, seconds)]"""
+    part = size_mib // len(paths)
+    return [(part, read_part(path, part * i, part))
+            for i, path in zip(reversed(range(len(paths))), paths)]
 
 
 class InTurns(Job):
