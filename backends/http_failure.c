@@ -80,6 +80,7 @@ void http_failure_outcome(CURL *easy, CURLcode code, const char *detail,
 		break;
 	}
 	outcome->result = result;
+	outcome->pushback = false;
 	outcome->retry_after_ms = 0;
 	(void)cf_error_set(&outcome->error, meaning, "%s: %s", what, reason);
 }

@@ -20,6 +20,7 @@ enum source_result http_reply_outcome(struct source_outcome *outcome, enum sourc
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	outcome->result = result;
+	outcome->pushback = false;
 	outcome->retry_after_ms = 0;
 	(void)cf_error_set(&outcome->error, code, "%s", text);
 	return result;
@@ -237,6 +238,7 @@ enum source_result http_reply_judge_status(const struct http_reply *reply,
 		(void)http_reply_outcome(outcome, SOURCE_FAILED, -EAGAIN,
 		                         "the server answered " STATUS_FORMAT, STATUS_ARGS(reply));
 		outcome->retry_after_ms = retry_after_ms(reply);
+		outcome->pushback = status == 429 || status == 503 || outcome->retry_after_ms > 0;
 		return SOURCE_FAILED;
 	}
 	return SOURCE_OK;

@@ -571,6 +571,17 @@ void fetch_shed_background_locked(struct image *img, unsigned int most)
 	}
 }
 
+bool fetch_serves_background_locked(const struct image *img)
+{
+	list_for_each (link, &img->fetches.running) {
+		const struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (fetch->class == SOURCE_BACKGROUND && fetch->first_byte_ns && !fetch->cancelled)
+			return true;
+	}
+	return false;
+}
+
 void fetch_hurry_locked(struct image *img)
 {
 	for (int i = 0; i < FETCH_NR_CLASSES; i++) {

@@ -66,6 +66,8 @@ void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
+/* Does one of background's bring bytes? */
+bool fetch_serves_background_locked(const struct image *img) CF_IMAGE_LOCKED;
 /* Cancels background's running ones but @most, and but those that somebody waits for. */
 void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE_LOCKED;
 

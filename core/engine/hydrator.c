@@ -137,6 +137,13 @@ void hydrator_background_left_locked(struct image *img)
 	hydrator_fetch_over_locked(img);
 }
 
+/* What did not come is no reason for the rate limit to put off the next attempt. */
+void hydrator_background_refused_locked(struct image *img, const struct fetch *fetch)
+{
+	if (fetch->class == SOURCE_BACKGROUND)
+		img->hydrator.tokens += (int64_t)(fetch->end - fetch->pos);
+}
+
 void hydrator_background_failed_locked(struct image *img, const struct fetch *fetch,
                                        uint64_t now_ns)
 {
@@ -144,9 +151,7 @@ void hydrator_background_failed_locked(struct image *img, const struct fetch *fe
 
 	if (!hydrator->failures)
 		hydrator->failing_since_ns = fetch->submitted_ns;
-	/* What did not come is no reason for the rate limit to put off the next attempt. */
-	if (fetch->class == SOURCE_BACKGROUND)
-		hydrator->tokens += (int64_t)(fetch->end - fetch->pos);
+	hydrator_background_refused_locked(img, fetch);
 	hydrator->failed_until_ns = now_ns + backoff_ns(hydrator->failures);
 	hydrator->failures++;
 }

@@ -27,6 +27,11 @@ void hydrator_background_left_locked(struct image *img) CF_IMAGE_LOCKED;
 void hydrator_background_failed_locked(struct image *img, const struct fetch *fetch,
                                        uint64_t now_ns) CF_IMAGE_LOCKED;
 
+/* The same, but the source serves others meanwhile (pacing_refused_locked): there is nothing to
+ * wait for. */
+void hydrator_background_refused_locked(struct image *img,
+                                        const struct fetch *fetch) CF_IMAGE_LOCKED;
+
 /* Background would run if only the source were there. */
 bool hydrator_wants_source_locked(const struct image *img) CF_IMAGE_LOCKED;
 

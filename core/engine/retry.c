@@ -41,7 +41,12 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 	if (outage_is_failing_locked(img, now_ns))
 		inflight_fail_locked(img, fetch->start, fetch->end, -EIO);
 	if (!fetch_is_awaited_locked(img, fetch)) {
-		if (fetch->class == SOURCE_BACKGROUND || partial_is_filled_by_locked(img, fetch))
+		/* Those that are refused in one moment are one failure. */
+		if (fetch->class == SOURCE_BACKGROUND && outcome->pushback &&
+		    (pacing_refused_locked(img, now_ns) || now_ns < img->hydrator.failed_until_ns))
+			hydrator_background_refused_locked(img, fetch);
+		else if (fetch->class == SOURCE_BACKGROUND ||
+		         partial_is_filled_by_locked(img, fetch))
 			hydrator_background_failed_locked(img, fetch, now_ns);
 		fetch_finish_locked(img, fetch, false);
 		return;

@@ -62,6 +62,7 @@ enum source_result {
 
 struct source_outcome {
 	enum source_result result;
+	bool pushback;           /* FAILED because the source has too much to do (HTTP: 429, 503) */
 	uint64_t retry_after_ms; /* what the source asked to wait; 0: nothing said */
 	struct cf_error error;   /* one sentence, for all but OK and CANCELLED */
 };

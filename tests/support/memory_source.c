@@ -1,6 +1,7 @@
 #include "tests/support/memory_source.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,8 @@ struct memory_source {
 	size_t nr_open, most_open;
 	size_t nr_ending; /* open, but their done() is being called: that may submit another */
 	unsigned int nr_held;
+	unsigned int nr_serving, most_serving;
+	uint64_t nr_refused;
 	uint64_t gate;
 	uint64_t gated_length; /* requests that are so long stop at the gate */
 	uint64_t swallow;      /* requests that are so long */
@@ -176,16 +179,15 @@ static enum source_result serve(struct memory_source *ms, struct job *job, const
 	}
 }
 
-static void finish(struct memory_source *ms, struct job *job, enum source_result result,
-                   uint64_t retry_after_ms) CF_REQUIRES(&ms->lock)
+static void finish(struct memory_source *ms, struct job *job, struct source_outcome outcome)
+        CF_REQUIRES(&ms->lock)
 {
 	struct source_request *req = job->req;
-	struct source_outcome outcome = {.result = result, .retry_after_ms = retry_after_ms};
 
-	if (result != SOURCE_OK && result != SOURCE_CANCELLED)
+	if (outcome.result != SOURCE_OK && outcome.result != SOURCE_CANCELLED)
 		(void)cf_error_set(&outcome.error, -5, "the memory source was told to end with %d",
-		                   (int)result);
-	if (result == SOURCE_CANCELLED)
+		                   (int)outcome.result);
+	if (outcome.result == SOURCE_CANCELLED)
 		ms->nr_cancelled++;
 	for (struct job **at = &ms->jobs; *at; at = &(*at)->next) {
 		if (*at == job) {
@@ -203,6 +205,25 @@ static void finish(struct memory_source *ms, struct job *job, enum source_result
 	cf_cond_broadcast(&ms->changed);
 }
 
+static struct source_outcome serve_or_refuse(struct memory_source *ms, struct job *job)
+        CF_REQUIRES(&ms->lock)
+{
+	struct source_outcome outcome = {.result = SOURCE_FAILED, .pushback = true};
+	struct plan plan;
+
+	if (ms->nr_serving >= ms->most_serving) {
+		ms->nr_refused++;
+		return outcome;
+	}
+	ms->nr_serving++;
+	plan = take_plan(ms);
+	outcome.result = serve(ms, job, &plan);
+	outcome.retry_after_ms = plan.retry_after_ms;
+	outcome.pushback = plan.retry_after_ms > 0;
+	ms->nr_serving--;
+	return outcome;
+}
+
 static void *run(void *arg)
 {
 	struct memory_source *ms = arg;
@@ -210,7 +231,6 @@ static void *run(void *arg)
 	cf_lock(&ms->lock);
 	for (;;) {
 		struct job *job = pick_job(ms);
-		struct plan plan;
 
 		if (!job && ms->stop)
 			break;
@@ -219,8 +239,7 @@ static void *run(void *arg)
 			continue;
 		}
 		job->served = true;
-		plan = take_plan(ms);
-		finish(ms, job, serve(ms, job, &plan), plan.retry_after_ms);
+		finish(ms, job, serve_or_refuse(ms, job));
 	}
 	cf_unlock(&ms->lock);
 	return NULL;
@@ -380,6 +399,7 @@ struct memory_source *memory_source_new(const void *data, uint64_t size, unsigne
 	ms->data = data;
 	ms->size = size;
 	ms->gate = UINT64_MAX;
+	ms->most_serving = UINT_MAX;
 	ms->swallow = UINT64_MAX;
 	ms->chunk = (size_t)128 << 10;
 	ms->broken = SOURCE_OK;
@@ -464,6 +484,23 @@ void memory_source_plan(struct memory_source *ms, unsigned int count, enum sourc
 	        .retry_after_ms = retry_after_ms,
 	};
 	cf_unlock(&ms->lock);
+}
+
+void memory_source_refuse_above(struct memory_source *ms, unsigned int nr)
+{
+	cf_lock(&ms->lock);
+	ms->most_serving = nr;
+	cf_unlock(&ms->lock);
+}
+
+uint64_t memory_source_nr_refused(struct memory_source *ms)
+{
+	uint64_t nr;
+
+	cf_lock(&ms->lock);
+	nr = ms->nr_refused;
+	cf_unlock(&ms->lock);
+	return nr;
 }
 
 void memory_source_break(struct memory_source *ms, enum source_result result)

@@ -39,6 +39,10 @@ void memory_source_set_delay(struct memory_source *ms, unsigned int max_us, uint
 /* The next @count requests that are served end with @result after @bytes of theirs. */
 void memory_source_plan(struct memory_source *ms, unsigned int count, enum source_result result,
                         uint64_t bytes, uint64_t retry_after_ms);
+/* It serves so many at a time, and refuses what is more as too much, at once and without a word of
+ * how long to wait. */
+void memory_source_refuse_above(struct memory_source *ms, unsigned int nr);
+uint64_t memory_source_nr_refused(struct memory_source *ms);
 /* All of them do so from now on, without a byte; SOURCE_OK: it works again. */
 void memory_source_break(struct memory_source *ms, enum source_result result);
 

@@ -109,7 +109,8 @@ make_certificate() {
 }
 
 # start_nginx [tls | proxy URL]: serves files, or over TLS what the server at URL says. Sets NGINX_URL,
-# NGINX_PID, NGINX_LOG (one JSON object per request). NGINX_MORE: further directives for its server.
+# NGINX_PID, NGINX_LOG (one JSON object per request). NGINX_MORE: further directives for its server,
+# NGINX_ABOVE: for what is above that (http).
 start_nginx() {
 	local program attempt port listen='' scheme=http
 	program=$(nginx_program) || skip "needs nginx (Debian package nginx-light)"
@@ -183,6 +184,7 @@ write_nginx_configuration() {
 		    sendfile on;
 		    tcp_nopush on;
 		    keepalive_requests 100000;
+		    ${NGINX_ABOVE:-}
 		    server {
 		        $1
 		        $content

@@ -219,6 +219,36 @@ static void retry_after_goes_by_the_servers_clock(void **state)
 	free(reply);
 }
 
+static void too_much_is_told_from_other_failures(void **state)
+{
+	static const struct {
+		const char *head;
+		bool pushback;
+	} cases[] = {
+	        {"HTTP/1.1 429 X\r\n", true},
+	        {"HTTP/1.1 503 X\r\n", true},
+	        {"HTTP/1.1 500 X\r\n", false},
+	        {"HTTP/1.1 502 X\r\n", false},
+	        {"HTTP/1.1 504 X\r\n", false},
+	        {"HTTP/1.1 408 X\r\n", false},
+	        {"HTTP/1.1 500 X\r\nRetry-After: 3\r\n", true},
+	};
+	struct http_reply *reply = malloc(sizeof(*reply));
+
+	(void)state;
+	assert_non_null(reply);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct source_outcome outcome = {.pushback = !cases[i].pushback};
+
+		http_reply_reset(reply);
+		feed(reply, cases[i].head);
+		assert_true(feed(reply, "\r\n"));
+		assert_int_equal(http_reply_judge_status(reply, &outcome), SOURCE_FAILED);
+		assert_int_equal(outcome.pushback, cases[i].pushback);
+	}
+	free(reply);
+}
+
 static void trailers_change_nothing(void **state)
 {
 	struct http_reply *reply = malloc(sizeof(*reply));
@@ -330,6 +360,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(replies_are_judged),
 	        cmocka_unit_test(retry_after_goes_by_the_servers_clock),
+	        cmocka_unit_test(too_much_is_told_from_other_failures),
 	        cmocka_unit_test(trailers_change_nothing),
 	        cmocka_unit_test(trailers_have_the_limit_of_headers),
 	        cmocka_unit_test(what_is_too_long_is_not_kept),

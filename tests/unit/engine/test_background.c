@@ -1,5 +1,7 @@
 #include "engine_fixture.h"
 
+#include <limits.h>
+
 #include "core/engine/image.h"
 
 static struct fixture *hydrating(uint64_t size, uint64_t region_size, uint64_t threshold,
@@ -196,6 +198,61 @@ static void only_a_pause_switches_hydration_off(void **state)
 	fixture_free(fx);
 }
 
+static bool has_asked_nothing_for(struct fixture *fx, size_t *asked, uint64_t *since_ns,
+                                  uint64_t ms)
+{
+	size_t now = memory_source_nr_asked(fx->source);
+
+	if (now != *asked)
+		*since_ns = clock_monotonic_ns();
+	*asked = now;
+	return clock_monotonic_ns() - *since_ns > ms * CF_NS_PER_MS;
+}
+
+/* Holding off for some time, which is what other failures are answered with, would not do: the
+ * source is asked again then for as much as before. */
+static void a_source_that_bears_few_requests_is_asked_for_few(void **state)
+{
+	struct fixture *fx = hydrating(32 * MIB, 64 * KIB, UINT32_MAX, 4);
+	uint64_t quiet_ns = clock_monotonic_ns();
+	size_t asked = 0;
+
+	(void)state;
+	fx->params.settings.max_connections = 16;
+	/* Behind the first byte, so that it is seen that some are served. */
+	memory_source_gate(fx->source, 64 * KIB);
+	memory_source_refuse_above(fx->source, 4);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 4);
+	/* Longer than any backoff. */
+	wait_until(has_asked_nothing_for(fx, &asked, &quiet_ns, 5500));
+	assert_true(memory_source_nr_refused(fx->source) >= 8);
+	assert_int_equal(memory_source_nr_open(fx->source), 4);
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, 32 * MIB);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 0);
+	fixture_free(fx);
+}
+
+/* That one is down, not busy: once it is back there is no need to be careful. */
+static void a_source_that_refuses_everything_is_asked_for_all_later(void **state)
+{
+	struct fixture *fx = hydrating(32 * MIB, 64 * KIB, UINT32_MAX, 4);
+
+	(void)state;
+	fx->params.settings.max_connections = 16;
+	memory_source_refuse_above(fx->source, 0);
+	fixture_open(fx);
+	wait_until(memory_source_nr_refused(fx->source) >= 4);
+	memory_source_gate(fx->source, 64 * KIB);
+	memory_source_refuse_above(fx->source, UINT_MAX);
+	memory_source_wait_held(fx->source, 12);
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	fixture_free(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +261,8 @@ int main(void)
 	        cmocka_unit_test(no_batch_makes_a_request_longer_than_64_mebibytes),
 	        cmocka_unit_test(connections_are_kept_for_readers),
 	        cmocka_unit_test(a_reader_makes_background_let_go_of_connections),
+	        cmocka_unit_test(a_source_that_bears_few_requests_is_asked_for_few),
+	        cmocka_unit_test(a_source_that_refuses_everything_is_asked_for_all_later),
 	        cmocka_unit_test(a_huge_region_is_hydrated),
 	        cmocka_unit_test(a_rate_limit_is_kept),
 	        cmocka_unit_test(a_lower_batch_than_one_counts_as_one),

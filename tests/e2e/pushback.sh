@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# A server that bears a few requests at a time and refuses the others without a word of how long to wait
+# (nginx with limit_conn): background finds out how many, and who reads is served meanwhile.
+. "$(dirname "$0")/lib.sh"
+
+require_clonefs
+need_program jq jq
+make_image "$T/www/disk.raw" 192M
+# shellcheck disable=SC2016,SC2034 # nginx's variable; lib/server.sh
+NGINX_ABOVE='limit_conn_zone $server_port zone=few:1m;'
+# shellcheck disable=SC2034
+NGINX_MORE='limit_conn few 4; limit_rate 16m; limit_conn_log_level info;'
+start_nginx
+
+mount_clonefs "$NGINX_URL/disk.raw" "$T/mnt"
+has_refused() { grep -q '"status":503' "$NGINX_LOG"; }
+wait_for 60 has_refused
+assert_same_range "$T/mnt/disk.raw" "$T/www/disk.raw" 177777777 100000
+wait_hydrated
+assert_same_file "$T/mnt/disk.raw" "$T/www/disk.raw"
+umount_clonefs
+
+# Once a third is there it is known how many: one more is tried every two seconds.
+late=$(jq -sc '[foreach .[] as $entry (0; . + $entry.sent; [., $entry])] | map(select(.[0] > 67108864)[1]) |
+	{refused: map(select(.status == 503)) | length, seconds: (last.time - first.time)}' "$NGINX_LOG")
+say "then: $late"
+jq -e '.refused <= 3 + .seconds' <<<"$late" >/dev/null || fail "the server goes on refusing: $late"
