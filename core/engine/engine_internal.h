@@ -157,8 +157,7 @@ struct pacing {
 	uint64_t reader_ns;            /* when foreground last had a first byte */
 	unsigned int background_limit; /* requests at a time */
 	uint64_t adapted_ns;
-	uint64_t refused_ns; /* when the source last refused some of what it was asked for; 0: never
-	                      */
+	uint64_t refused_ns; /* when the source last refused some, and served others; 0: never */
 	struct {
 		uint64_t second;
 		uint64_t bytes;

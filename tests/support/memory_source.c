@@ -493,16 +493,6 @@ void memory_source_refuse_above(struct memory_source *ms, unsigned int nr)
 	cf_unlock(&ms->lock);
 }
 
-uint64_t memory_source_nr_refused(struct memory_source *ms)
-{
-	uint64_t nr;
-
-	cf_lock(&ms->lock);
-	nr = ms->nr_refused;
-	cf_unlock(&ms->lock);
-	return nr;
-}
-
 void memory_source_break(struct memory_source *ms, enum source_result result)
 {
 	cf_lock(&ms->lock);
@@ -521,16 +511,6 @@ void memory_source_fail_shares(struct memory_source *ms, unsigned int count, int
 	ms->nr_failing_shares = count;
 	ms->share_error = error;
 	cf_unlock(&ms->lock);
-}
-
-size_t memory_source_nr_asked(struct memory_source *ms)
-{
-	size_t nr;
-
-	cf_lock(&ms->lock);
-	nr = ms->nr_asked;
-	cf_unlock(&ms->lock);
-	return nr;
 }
 
 struct memory_source_asked memory_source_asked(struct memory_source *ms, size_t i)
@@ -581,6 +561,16 @@ static uint64_t get(struct memory_source *ms, const uint64_t *field)
 	value = *field;
 	cf_unlock(&ms->lock);
 	return value;
+}
+
+size_t memory_source_nr_asked(struct memory_source *ms)
+{
+	return get(ms, &ms->nr_asked);
+}
+
+uint64_t memory_source_nr_refused(struct memory_source *ms)
+{
+	return get(ms, &ms->nr_refused);
 }
 
 size_t memory_source_nr_open(struct memory_source *ms)

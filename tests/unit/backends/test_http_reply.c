@@ -190,48 +190,24 @@ static void replies_are_judged(void **state)
 	free(reply);
 }
 
-static void retry_after_goes_by_the_servers_clock(void **state)
-{
-	static const struct {
-		const char *headers;
-		uint64_t ms;
-	} cases[] = {
-	        {"", 0},
-	        {"Retry-After: 3\r\n", 3000},
-	        {"Date: " MODIFIED "\r\nRetry-After: " LATER "\r\n", 60000},
-	        {"Retry-After: " LATER "\r\n", 0},
-	        {"Retry-After: never\r\n", 0},
-	};
-	struct http_reply *reply = malloc(sizeof(*reply));
-
-	(void)state;
-	assert_non_null(reply);
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct source_outcome outcome = {0};
-
-		http_reply_reset(reply);
-		feed(reply, "HTTP/1.1 503 X\r\n");
-		feed(reply, cases[i].headers);
-		assert_true(feed(reply, "\r\n"));
-		assert_int_equal(http_reply_judge_status(reply, &outcome), SOURCE_FAILED);
-		assert_int_equal(outcome.retry_after_ms, cases[i].ms);
-	}
-	free(reply);
-}
-
-static void too_much_is_told_from_other_failures(void **state)
+static void too_much_is_told_from_other_failures_and_for_how_long(void **state)
 {
 	static const struct {
 		const char *head;
+		uint64_t ms;
 		bool pushback;
 	} cases[] = {
-	        {"HTTP/1.1 429 X\r\n", true},
-	        {"HTTP/1.1 503 X\r\n", true},
-	        {"HTTP/1.1 500 X\r\n", false},
-	        {"HTTP/1.1 502 X\r\n", false},
-	        {"HTTP/1.1 504 X\r\n", false},
-	        {"HTTP/1.1 408 X\r\n", false},
-	        {"HTTP/1.1 500 X\r\nRetry-After: 3\r\n", true},
+	        {"HTTP/1.1 503 X\r\n", 0, true},
+	        {"HTTP/1.1 429 X\r\n", 0, true},
+	        {"HTTP/1.1 500 X\r\n", 0, false},
+	        {"HTTP/1.1 502 X\r\n", 0, false},
+	        {"HTTP/1.1 504 X\r\n", 0, false},
+	        {"HTTP/1.1 408 X\r\n", 0, false},
+	        {"HTTP/1.1 500 X\r\nRetry-After: 3\r\n", 3000, true},
+	        {"HTTP/1.1 503 X\r\nRetry-After: 3\r\n", 3000, true},
+	        {"HTTP/1.1 503 X\r\nDate: " MODIFIED "\r\nRetry-After: " LATER "\r\n", 60000, true},
+	        {"HTTP/1.1 503 X\r\nRetry-After: " LATER "\r\n", 0, true},
+	        {"HTTP/1.1 503 X\r\nRetry-After: never\r\n", 0, true},
 	};
 	struct http_reply *reply = malloc(sizeof(*reply));
 
@@ -244,6 +220,7 @@ static void too_much_is_told_from_other_failures(void **state)
 		feed(reply, cases[i].head);
 		assert_true(feed(reply, "\r\n"));
 		assert_int_equal(http_reply_judge_status(reply, &outcome), SOURCE_FAILED);
+		assert_int_equal(outcome.retry_after_ms, cases[i].ms);
 		assert_int_equal(outcome.pushback, cases[i].pushback);
 	}
 	free(reply);
@@ -359,8 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(replies_are_judged),
-	        cmocka_unit_test(retry_after_goes_by_the_servers_clock),
-	        cmocka_unit_test(too_much_is_told_from_other_failures),
+	        cmocka_unit_test(too_much_is_told_from_other_failures_and_for_how_long),
 	        cmocka_unit_test(trailers_change_nothing),
 	        cmocka_unit_test(trailers_have_the_limit_of_headers),
 	        cmocka_unit_test(what_is_too_long_is_not_kept),
