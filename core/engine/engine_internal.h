@@ -23,6 +23,7 @@
 #include "core/engine/budget.h"
 #include "core/engine/image.h"
 #include "core/engine/list.h"
+#include "core/engine/pushback.h"
 #include "core/engine/source.h"
 #include "core/engine/store.h"
 #include "core/engine/sync_habit.h"
@@ -131,6 +132,7 @@ struct fetch {
 	bool stalled;   /* data() was refused for want of room */
 	bool cancelled; /* source_cancel() was called; brings nothing any more */
 	bool fresh;     /* confirms a change on a connection of its own */
+	bool refused;   /* queued again, as the source would not have one more */
 	bool is_probe;  /* only asks whether the source is there */
 	bool yields;    /* asked again: behind all others, on a connection of its own */
 };
@@ -157,7 +159,6 @@ struct pacing {
 	uint64_t reader_ns;            /* when foreground last had a first byte */
 	unsigned int background_limit; /* requests at a time */
 	uint64_t adapted_ns;
-	uint64_t refused_ns; /* when the source last refused some, and served others; 0: never */
 	struct {
 		uint64_t second;
 		uint64_t bytes;
@@ -379,6 +380,7 @@ struct image {
 	struct partial partial;
 	struct fetches fetches;
 	struct pacing pacing;
+	struct pushback pushback;
 	struct outage outage;
 	struct readahead readahead;
 	struct hydrator hydrator;

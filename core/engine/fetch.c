@@ -6,6 +6,7 @@
 #include "core/engine/fetch.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "core/engine/fetch_sink.h"
@@ -229,28 +230,42 @@ void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
 	source_cancel(img->source, &fetch->req);
 }
 
-static unsigned int share_of_background(const struct image *img)
+/* Of a source that is known to bear few requests the next one is the reader's who waits for it. */
+static bool is_kept_for_readers(const struct image *img)
 {
-	unsigned int max = img->settings.max_connections;
+	return img->pushback.limit != UINT_MAX && img->fetches.nr_queued[SOURCE_FOREGROUND];
+}
+
+static unsigned int share_of_background(const struct image *img, unsigned int max)
+{
 	unsigned int kept = max > 1 ? (max > 4 ? max / 4 : 1) : 0;
 	unsigned int limit = img->pacing.background_limit;
 
 	return limit < max - kept ? limit : max - kept;
 }
 
+unsigned int fetch_nr_running_locked(const struct image *img)
+{
+	const unsigned int *running = img->fetches.nr_running;
+
+	return running[SOURCE_FOREGROUND] + running[SOURCE_READAHEAD] + running[SOURCE_BACKGROUND];
+}
+
 bool fetch_has_slot_locked(const struct image *img, enum source_class class)
 {
 	const unsigned int *running = img->fetches.nr_running;
 	unsigned int others = running[SOURCE_READAHEAD] + running[SOURCE_BACKGROUND];
+	unsigned int all = fetch_nr_running_locked(img);
 	unsigned int max = img->settings.max_connections;
 
-	if (others + running[SOURCE_FOREGROUND] >= max)
+	if (class == SOURCE_FOREGROUND || all >= max)
+		return all < max;
+	if (img->pushback.limit < max)
+		max = img->pushback.limit;
+	if (all >= max || is_kept_for_readers(img) || (max > 1 && others >= max - 1))
 		return false;
-	if (class == SOURCE_FOREGROUND)
-		return true;
-	if (max > 1 && others >= max - 1)
-		return false;
-	return class == SOURCE_READAHEAD || running[SOURCE_BACKGROUND] < share_of_background(img);
+	return class == SOURCE_READAHEAD ||
+	       running[SOURCE_BACKGROUND] < share_of_background(img, max);
 }
 
 /* The first byte at or behind @at, before @end, that an entry wants; @end: there is none. */
@@ -314,7 +329,7 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 	fetch->expires_ns = fetch->short_ns ? now_ns + fetch->short_ns : 0;
 	fetch->first_byte_ns = 0;
 	fetch->not_before_ns = 0;
-	fetch->yields = false;
+	fetch->yields = fetch->refused = false;
 	fetch->req = (struct source_request){
 	        .offset = fetch->pos,
 	        .length = fetch->end - fetch->pos,
@@ -456,6 +471,20 @@ void fetch_requeue_last_locked(struct image *img, struct fetch *fetch)
 	enqueue(img, fetch, false);
 }
 
+void fetch_requeue_refused_locked(struct image *img, struct fetch *fetch)
+{
+	struct list *queue = &img->fetches.queued[fetch->class];
+	struct list *at = queue->next;
+
+	while (at != queue && list_entry(at, struct fetch, link)->refused &&
+	       list_entry(at, struct fetch, link)->start < fetch->start)
+		at = at->next;
+	fetch->not_before_ns = 0;
+	fetch->refused = true;
+	list_add_tail(at, &fetch->link);
+	img->fetches.nr_queued[fetch->class]++;
+}
+
 void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue)
 {
 	uint64_t from = fetch->start;
@@ -508,7 +537,7 @@ void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to)
 	}
 }
 
-static void promote(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
+void fetch_promote_locked(struct image *img, struct fetch *fetch)
 {
 	uint64_t last = geometry_region_of(&img->geo, fetch->end - 1);
 
@@ -539,7 +568,7 @@ void fetch_cancel_background_locked(struct image *img)
 		struct fetch *fetch = list_entry(queue->next, struct fetch, link);
 
 		if (fetch_is_awaited_locked(img, fetch)) {
-			promote(img, fetch);
+			fetch_promote_locked(img, fetch);
 			continue;
 		}
 		dequeue(img, fetch);
@@ -551,7 +580,7 @@ void fetch_cancel_background_locked(struct image *img)
 		if (fetch->class != SOURCE_BACKGROUND)
 			continue;
 		if (fetch_is_awaited_locked(img, fetch))
-			promote(img, fetch);
+			fetch_promote_locked(img, fetch);
 		else
 			fetch_cancel_running_locked(img, fetch);
 	}
@@ -571,15 +600,44 @@ void fetch_shed_background_locked(struct image *img, unsigned int most)
 	}
 }
 
-bool fetch_serves_background_locked(const struct image *img)
+bool fetch_is_served_locked(const struct image *img)
 {
 	list_for_each (link, &img->fetches.running) {
 		const struct fetch *fetch = list_entry(link, struct fetch, link);
 
-		if (fetch->class == SOURCE_BACKGROUND && fetch->first_byte_ns && !fetch->cancelled)
+		if (fetch->first_byte_ns && !fetch->cancelled)
 			return true;
 	}
 	return false;
+}
+
+bool fetch_give_way_locked(struct image *img)
+{
+	struct fetch *last = NULL;
+
+	list_for_each (link, &img->fetches.running) {
+		struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (!fetch->cancelled && fetch->class != SOURCE_FOREGROUND &&
+		    (!last || fetch->class >= last->class) && !fetch_is_awaited_locked(img, fetch))
+			last = fetch;
+	}
+	if (last)
+		fetch_cancel_running_locked(img, last);
+	return last != NULL;
+}
+
+void fetch_hurry_refused_locked(struct image *img)
+{
+	list_for_each (link, &img->fetches.queued[SOURCE_FOREGROUND]) {
+		struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		if (!fetch->refused)
+			continue;
+		fetch->not_before_ns = 0;
+		fetch->refused = false;
+		return;
+	}
 }
 
 void fetch_hurry_locked(struct image *img)

@@ -39,6 +39,8 @@ uint64_t fetch_dispatch_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCK
 /* May one more request of @class be sent now? */
 bool fetch_has_slot_locked(const struct image *img, enum source_class class) CF_IMAGE_LOCKED;
 
+/* Requests that the source has, probes included. */
+unsigned int fetch_nr_running_locked(const struct image *img) CF_IMAGE_LOCKED;
 /* How many fetches bring bytes of [from, to), now or later. */
 unsigned int fetch_count_locked(const struct image *img, uint64_t from,
                                 uint64_t to) CF_IMAGE_LOCKED;
@@ -51,9 +53,16 @@ void fetch_requeue_locked(struct image *img, struct fetch *fetch,
                           uint64_t not_before_ns) CF_IMAGE_LOCKED;
 /* The same, behind all that wait for their turn. */
 void fetch_requeue_last_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
+/* The same, before those that were not refused, in the order of their offsets. */
+void fetch_requeue_refused_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
 /* Frees a fetch that is neither queued nor running, and settles its regions. */
 void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED;
 
+/* @fetch, queued or running, is foreground from now on. */
+void fetch_promote_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
+
+/* Has one of those that run had its first byte? */
+bool fetch_is_served_locked(const struct image *img) CF_IMAGE_LOCKED;
 /* Does somebody wait for a byte that @fetch has still to bring? */
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch) CF_IMAGE_LOCKED;
 
@@ -66,14 +75,17 @@ void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
-/* Does one of background's bring bytes? */
-bool fetch_serves_background_locked(const struct image *img) CF_IMAGE_LOCKED;
+/* Makes room at the source: of background's running ones, else of read-ahead's, the one sent last
+ * that nobody waits for is cancelled. False: there is none. */
+bool fetch_give_way_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Cancels background's running ones but @most, and but those that somebody waits for. */
 void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE_LOCKED;
 
 /* Cancels what is running within [from, to) and brings nothing anybody wants any more. */
 void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to) CF_IMAGE_LOCKED;
 
+/* The source has room for one more: the first reader whom it had refused need not wait longer. */
+void fetch_hurry_refused_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Backoffs are over: the source is back. */
 void fetch_hurry_locked(struct image *img) CF_IMAGE_LOCKED;
 

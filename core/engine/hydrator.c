@@ -152,6 +152,9 @@ void hydrator_background_failed_locked(struct image *img, const struct fetch *fe
 	if (!hydrator->failures)
 		hydrator->failing_since_ns = fetch->submitted_ns;
 	hydrator_background_refused_locked(img, fetch);
+	/* Those that fail in one moment are one failure. */
+	if (now_ns < hydrator->failed_until_ns)
+		return;
 	hydrator->failed_until_ns = now_ns + backoff_ns(hydrator->failures);
 	hydrator->failures++;
 }

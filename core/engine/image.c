@@ -69,6 +69,7 @@ static int init_parts(struct image *img, const struct image_params *params)
 	partial_init(&img->partial);
 	fetch_init(&img->fetches);
 	pacing_init(&img->pacing);
+	pushback_init(&img->pushback);
 	readahead_init(&img->readahead);
 	hydrator_init(&img->hydrator, params->no_hydration);
 	sharing_init(&img->sharing, params->source && source_can_share(params->source) &&

@@ -3,10 +3,6 @@
  * to a few, and then it goes by foreground's time to the first byte: down by half when that is well
  * above what it is when things are calm, else up by one (additive increase, multiplicative
  * decrease), looked at twice a second. After two seconds without a reader it doubles instead.
- *
- * A source that serves some and refuses others as too much has said how many it bears: those that
- * it has not refused. One more is tried every two seconds from there on, until none was refused for
- * a while.
  */
 #include "core/engine/pacing.h"
 
@@ -14,8 +10,6 @@
 
 #define ADAPT_NS       (CF_NS_PER_S / 2)
 #define QUIET_NS       (2 * CF_NS_PER_S)
-#define TRY_MORE_NS    (2 * CF_NS_PER_S)
-#define REFUSED_NS     (30 * CF_NS_PER_S)
 #define SLACK_NS       CF_NS_PER_MS
 #define NEAR_BYTES     (UINT64_C(256) << 10)
 #define RATE_MIN_BYTES (UINT64_C(256) << 10)
@@ -56,7 +50,9 @@ static bool is_quiet(const struct pacing *pacing, uint64_t now_ns)
 void pacing_reader_locked(struct image *img, uint64_t now_ns)
 {
 	struct pacing *pacing = &img->pacing;
-	unsigned int few = (unsigned int)max_u64(img->settings.max_connections / BEGIN_PART, 1);
+	unsigned int all =
+	        (unsigned int)min_u64(img->settings.max_connections, img->pushback.limit);
+	unsigned int few = (unsigned int)max_u64(all / BEGIN_PART, 1);
 
 	if (is_quiet(pacing, now_ns)) {
 		if (few < pacing->background_limit)
@@ -90,37 +86,6 @@ void pacing_pushback_locked(struct image *img, uint64_t now_ns)
 		slow_down(&img->pacing, img->fetches.nr_running[SOURCE_BACKGROUND] + 1, now_ns);
 }
 
-bool pacing_refused_locked(struct image *img, uint64_t now_ns)
-{
-	struct pacing *pacing = &img->pacing;
-	unsigned int nr = img->fetches.nr_running[SOURCE_BACKGROUND];
-
-	/* Of those some may be refused as well: each of them says so in its turn. */
-	if (!fetch_serves_background_locked(img))
-		return false;
-	if (nr < pacing->background_limit)
-		pacing->background_limit = nr;
-	pacing->adapted_ns = now_ns;
-	pacing->refused_ns = now_ns;
-	return true;
-}
-
-static bool is_refused_lately(const struct pacing *pacing, uint64_t now_ns)
-{
-	return pacing->refused_ns && now_ns < pacing->refused_ns + REFUSED_NS;
-}
-
-static void grow(struct pacing *pacing, uint64_t now_ns)
-{
-	bool careful = is_refused_lately(pacing, now_ns);
-
-	if (now_ns < pacing->adapted_ns + (careful ? TRY_MORE_NS : ADAPT_NS))
-		return;
-	pacing->background_limit +=
-	        is_quiet(pacing, now_ns) && !careful ? pacing->background_limit : 1;
-	pacing->adapted_ns = now_ns;
-}
-
 void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
 {
 	struct pacing *pacing = &img->pacing;
@@ -130,8 +95,13 @@ void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint
 		pacing->byte_rate = smooth(pacing->byte_rate,
 		                           bytes * CF_NS_PER_S / (now_ns - fetch->first_byte_ns));
 	if (fetch->class == SOURCE_BACKGROUND && bytes && pacing->background_limit < UNLIMITED &&
-	    (is_quiet(pacing, now_ns) || !is_slow(pacing)))
-		grow(pacing, now_ns);
+	    now_ns >= pacing->adapted_ns + ADAPT_NS &&
+	    (is_quiet(pacing, now_ns) || !is_slow(pacing))) {
+		pacing->background_limit += is_quiet(pacing, now_ns) ? pacing->background_limit : 1;
+		pacing->adapted_ns = now_ns;
+	}
+	if (bytes)
+		pushback_served(&img->pushback, now_ns);
 }
 
 bool pacing_is_far_locked(const struct image *img, uint64_t distance)

@@ -16,10 +16,6 @@ void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch,
                               uint64_t now_ns) CF_IMAGE_LOCKED;
 /* The source asked for less, and for some time. */
 void pacing_pushback_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
-/* It refused a request of background, which is not running any more, as too much. True: it serves
- * others meanwhile, and as many as those are what background asks for from now on. False: this says
- * nothing of how many it bears. */
-bool pacing_refused_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 
 /* Would a request of its own be sooner with bytes @distance behind a running one's position? */
 bool pacing_is_far_locked(const struct image *img, uint64_t distance) CF_IMAGE_LOCKED;

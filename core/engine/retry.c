@@ -2,6 +2,8 @@
  * An attempt that ended...
  *   with all its bytes           the fetch is over
  *   early, but with bytes        goes on at its position at once
+ *   refused as too much          goes on when one of those is over that the source serves; what
+ *                                nobody waits for makes room for a reader's
  *   without                      goes on after a backoff while somebody waits for it, and when none
  *                                brings a byte, in its turn (outage.h); else it is given up
  *                                (background and partial regions ask again by themselves)
@@ -12,6 +14,7 @@
 #include "core/engine/retry.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "core/base/backoff.h"
 #include "core/engine/fetch.h"
@@ -23,6 +26,43 @@
 
 #define RETRY_AFTER_MAX_MS UINT64_C(60000)
 
+/* Who is waited for by a reader is not held back as read-ahead or background may be. */
+static void ask_again(struct image *img, struct fetch *fetch,
+                      uint64_t not_before_ns) CF_IMAGE_LOCKED
+{
+	fetch_requeue_locked(img, fetch, not_before_ns);
+	if (fetch->class != SOURCE_FOREGROUND && img->pushback.limit != UINT_MAX &&
+	    fetch_is_awaited_locked(img, fetch))
+		fetch_promote_locked(img, fetch);
+}
+
+/*
+ * The source refused @fetch as too much while it serves others: there is nothing to wait for but
+ * the end of one of those. Read-ahead and background make room for a reader. False: the usual wait.
+ */
+static bool waits_for_room(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	bool is_awaited = fetch_is_awaited_locked(img, fetch);
+
+	fetch->refused = true;
+	if (!fetch_is_served_locked(img))
+		return false;
+	if (is_awaited ? !fetch_give_way_locked(img) : fetch->class == SOURCE_FOREGROUND)
+		return false;
+	/* Of those some may be refused as well: each of them says so in its turn. */
+	pushback_refused(&img->pushback, fetch_nr_running_locked(img), now_ns);
+	if (is_awaited) {
+		fetch->attempts = 1;
+		ask_again(img, fetch, now_ns + backoff_ns(0));
+	} else if (fetch->class == SOURCE_READAHEAD && !partial_is_filled_by_locked(img, fetch)) {
+		fetch_requeue_refused_locked(img, fetch);
+	} else {
+		hydrator_background_refused_locked(img, fetch);
+		fetch_finish_locked(img, fetch, false);
+	}
+	return true;
+}
+
 static void failed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
                    uint64_t now_ns) CF_IMAGE_LOCKED
 {
@@ -33,20 +73,18 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 		img->fetches.hold_until_ns = max_u64(img->fetches.hold_until_ns, held_ns);
 		pacing_pushback_locked(img, now_ns);
 	}
-	fetch->attempts++;
 	if (fetch->is_probe) {
 		fetch_finish_locked(img, fetch, false);
 		return;
 	}
+	/* With Retry-After nobody is sent before that, whatever room there is. */
+	if (outcome->pushback && !outcome->retry_after_ms && waits_for_room(img, fetch, now_ns))
+		return;
+	fetch->attempts++;
 	if (outage_is_failing_locked(img, now_ns))
 		inflight_fail_locked(img, fetch->start, fetch->end, -EIO);
 	if (!fetch_is_awaited_locked(img, fetch)) {
-		/* Those that are refused in one moment are one failure. */
-		if (fetch->class == SOURCE_BACKGROUND && outcome->pushback &&
-		    (pacing_refused_locked(img, now_ns) || now_ns < img->hydrator.failed_until_ns))
-			hydrator_background_refused_locked(img, fetch);
-		else if (fetch->class == SOURCE_BACKGROUND ||
-		         partial_is_filled_by_locked(img, fetch))
+		if (fetch->class == SOURCE_BACKGROUND || partial_is_filled_by_locked(img, fetch))
 			hydrator_background_failed_locked(img, fetch, now_ns);
 		fetch_finish_locked(img, fetch, false);
 		return;
@@ -54,7 +92,7 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 	if (outage_takes_turns_locked(img, fetch, now_ns))
 		fetch_requeue_last_locked(img, fetch);
 	else
-		fetch_requeue_locked(img, fetch, now_ns + backoff_ns(fetch->attempts - 1));
+		ask_again(img, fetch, now_ns + backoff_ns(fetch->attempts - 1));
 }
 
 static void changed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
@@ -88,6 +126,8 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 
 	if (progressed)
 		fetch->attempts = 0;
+	if (progressed && !fetch->cancelled)
+		fetch_hurry_refused_locked(img);
 	if (fetch->cancelled || img->stopping) {
 		fetch_finish_locked(img, fetch, false);
 	} else if (outcome->result == SOURCE_CHANGED) {
@@ -105,7 +145,7 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 		if (fetch->yields)
 			fetch_requeue_last_locked(img, fetch);
 		else
-			fetch_requeue_locked(img, fetch, 0);
+			ask_again(img, fetch, 0);
 	} else {
 		failed(img, fetch, outcome, now_ns);
 	}

@@ -100,9 +100,7 @@ static unsigned int nr_cancelled(const struct image *img) CF_IMAGE_LOCKED
  */
 static bool make_slot(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
-	const unsigned int *nr_running = img->fetches.nr_running;
-	unsigned int nr = nr_running[SOURCE_FOREGROUND] + nr_running[SOURCE_READAHEAD] +
-	                  nr_running[SOURCE_BACKGROUND];
+	unsigned int nr = fetch_nr_running_locked(img);
 	unsigned int max = img->settings.max_connections;
 	struct fetch *fetch;
 

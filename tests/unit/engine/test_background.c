@@ -235,6 +235,42 @@ static void a_source_that_bears_few_requests_is_asked_for_few(void **state)
 	fixture_free(fx);
 }
 
+/* Background holds as many requests as the source bears; a reader comes, and then a sequential one.
+ */
+static void reader_beside_as_many_as(unsigned int nr)
+{
+	struct fixture *fx = hydrating(64 * MIB, 64 * KIB, UINT32_MAX, 16);
+	uint64_t quiet_ns = clock_monotonic_ns();
+	uint64_t nr_refused;
+	size_t asked = 0;
+
+	fx->params.settings.max_connections = 16;
+	/* What background asks for is longer, and read-ahead with a window as here is not. */
+	memory_source_gate(fx->source, 320 * KIB);
+	memory_source_refuse_above(fx->source, nr);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, nr);
+	wait_until(memory_source_nr_refused(fx->source) >= 1 &&
+	           has_asked_nothing_for(fx, &asked, &quiet_ns, 1000));
+	assert_reads_source(fx, 60 * MIB, 4096);
+	nr_refused = memory_source_nr_refused(fx->source);
+	for (uint64_t offset = 32 * MIB; offset < 33 * MIB; offset += 128 * KIB)
+		assert_reads_source(fx, offset, 128 * KIB);
+	assert_in_range(memory_source_nr_refused(fx->source) - nr_refused, 0, 8);
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	assert_memory_equal(memory_io_data(fx->destination), fx->source_data, fx->size);
+	assert_int_equal(nr_events(fx, IMAGE_EVENT_OUTAGE_BEGIN), 0);
+	fixture_free(fx);
+}
+
+static void readers_get_their_bytes_from_a_source_that_bears_few_requests(void **state)
+{
+	(void)state;
+	reader_beside_as_many_as(4);
+	reader_beside_as_many_as(1);
+}
+
 /* That one is down, not busy: once it is back there is no need to be careful. */
 static void a_source_that_refuses_everything_is_asked_for_all_later(void **state)
 {
@@ -243,9 +279,10 @@ static void a_source_that_refuses_everything_is_asked_for_all_later(void **state
 	(void)state;
 	fx->params.settings.max_connections = 16;
 	memory_source_refuse_above(fx->source, 0);
+	/* Before the first byte: while it changes its mind none of both kinds is seen at once. */
+	memory_source_gate(fx->source, 0);
 	fixture_open(fx);
 	wait_until(memory_source_nr_refused(fx->source) >= 4);
-	memory_source_gate(fx->source, 64 * KIB);
 	memory_source_refuse_above(fx->source, UINT_MAX);
 	memory_source_wait_held(fx->source, 12);
 	memory_source_gate(fx->source, UINT64_MAX);
@@ -262,6 +299,7 @@ int main(void)
 	        cmocka_unit_test(connections_are_kept_for_readers),
 	        cmocka_unit_test(a_reader_makes_background_let_go_of_connections),
 	        cmocka_unit_test(a_source_that_bears_few_requests_is_asked_for_few),
+	        cmocka_unit_test(readers_get_their_bytes_from_a_source_that_bears_few_requests),
 	        cmocka_unit_test(a_source_that_refuses_everything_is_asked_for_all_later),
 	        cmocka_unit_test(a_huge_region_is_hydrated),
 	        cmocka_unit_test(a_rate_limit_is_kept),

@@ -330,11 +330,44 @@ static void limits_reach_the_source(void **state)
 	fixture_free(fx);
 }
 
+/* Reads of @nr regions at once from a source that serves one at a time, for 10 ms or so each. */
+static uint64_t ns_of_reads_one_at_a_time(unsigned int nr)
+{
+	struct fixture *fx = fixture_new(4 * MIB, 64 * KIB);
+	struct answer *readers[16];
+	uint64_t begin, ns;
+
+	fx->params.settings.max_connections = 16;
+	memory_source_refuse_above(fx->source, 1);
+	memory_source_set_chunk(fx->source, 4 * KIB);
+	memory_source_set_delay(fx->source, 1300, 1);
+	fixture_open(fx);
+	begin = clock_monotonic_ns();
+	for (unsigned int i = 0; i < nr; i++)
+		readers[i] = start_read(fx, i * 192 * KIB, 64 * KIB);
+	for (unsigned int i = 0; i < nr; i++) {
+		assert_answer_is_source(fx, readers[i], i * 192 * KIB);
+		(void)answer_free(readers[i]);
+	}
+	ns = clock_monotonic_ns() - begin;
+	fixture_free(fx);
+	return ns;
+}
+
+static void who_was_refused_is_served_when_another_one_has_been(void **state)
+{
+	(void)state;
+	/* As long as one after the other; with waits of their own up to fourteen times that. */
+	assert_in_range(ns_of_reads_one_at_a_time(16), 0,
+	                UINT64_C(32) * ns_of_reads_one_at_a_time(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(failed_attempts_are_made_again),
 	        cmocka_unit_test(retry_after_is_obeyed),
+	        cmocka_unit_test(who_was_refused_is_served_when_another_one_has_been),
 	        cmocka_unit_test(a_dead_source_fails_readers_and_writers_at_the_deadline),
 	        cmocka_unit_test(a_silent_source_fails_at_the_deadline),
 	        cmocka_unit_test(later_misses_fail_at_once_but_one_a_second_asks),
