@@ -132,7 +132,7 @@ struct fetch {
 	bool stalled;   /* data() was refused for want of room */
 	bool cancelled; /* source_cancel() was called; brings nothing any more */
 	bool fresh;     /* confirms a change on a connection of its own */
-	bool refused;   /* queued again, as the source would not have one more */
+	bool refused;   /* queued again, as the source refused one more */
 	bool is_probe;  /* only asks whether the source is there */
 	bool yields;    /* asked again: behind all others, on a connection of its own */
 };

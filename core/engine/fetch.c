@@ -301,17 +301,25 @@ static bool is_given_up(const struct image *img, const struct fetch *fetch) CF_I
 	       !fetch_is_awaited_locked(img, fetch);
 }
 
+/* Nothing is sent for it, so no end of a request will say that others may go on. */
+static void drop(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED
+{
+	fetch_finish_locked(img, fetch, may_continue);
+	fetch_hurry_refused_locked(img);
+	hydrator_fetch_over_locked(img);
+}
+
 static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	bool fresh;
 
 	dequeue(img, fetch);
 	if (!trim(img, fetch)) {
-		fetch_finish_locked(img, fetch, true);
+		drop(img, fetch, true);
 		return;
 	}
 	if (is_given_up(img, fetch)) {
-		fetch_finish_locked(img, fetch, false);
+		drop(img, fetch, false);
 		return;
 	}
 	fresh = fetch->fresh || fetch->yields || silence_wants_fresh_locked(img);
@@ -595,8 +603,10 @@ void fetch_shed_background_locked(struct image *img, unsigned int most)
 
 		if (fetch->class != SOURCE_BACKGROUND || fetch->cancelled)
 			continue;
-		if (++nr > most && !fetch_is_awaited_locked(img, fetch))
-			fetch_cancel_running_locked(img, fetch);
+		if (++nr <= most || fetch_is_awaited_locked(img, fetch))
+			continue;
+		hydrator_refund_locked(img, fetch);
+		fetch_cancel_running_locked(img, fetch);
 	}
 }
 
@@ -611,33 +621,56 @@ bool fetch_is_served_locked(const struct image *img)
 	return false;
 }
 
+/* Of two who could make room: background, then one that is served, then the later one. */
+static unsigned int readiness_to_give_way(const struct fetch *fetch)
+{
+	return 2 * (unsigned int)fetch->class + (fetch->first_byte_ns != 0);
+}
+
 bool fetch_give_way_locked(struct image *img)
 {
-	struct fetch *last = NULL;
+	struct fetch *best = NULL;
 
 	list_for_each (link, &img->fetches.running) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
 		if (!fetch->cancelled && fetch->class != SOURCE_FOREGROUND &&
-		    (!last || fetch->class >= last->class) && !fetch_is_awaited_locked(img, fetch))
-			last = fetch;
+		    (!best || readiness_to_give_way(fetch) >= readiness_to_give_way(best)) &&
+		    !fetch_is_awaited_locked(img, fetch))
+			best = fetch;
 	}
-	if (last)
-		fetch_cancel_running_locked(img, last);
-	return last != NULL;
+	if (!best)
+		return false;
+	hydrator_refund_locked(img, best);
+	fetch_cancel_running_locked(img, best);
+	return true;
+}
+
+void fetch_promote_awaited_locked(struct image *img)
+{
+	for (int i = SOURCE_FOREGROUND + 1; i < FETCH_NR_CLASSES; i++) {
+		list_for_each_safe (link, &img->fetches.queued[i]) {
+			struct fetch *fetch = list_entry(link, struct fetch, link);
+
+			if (fetch_is_awaited_locked(img, fetch))
+				fetch_promote_locked(img, fetch);
+		}
+	}
 }
 
 void fetch_hurry_refused_locked(struct image *img)
 {
+	struct fetch *first = NULL;
+
+	/* Each is put before those that were refused earlier. */
 	list_for_each (link, &img->fetches.queued[SOURCE_FOREGROUND]) {
 		struct fetch *fetch = list_entry(link, struct fetch, link);
 
-		if (!fetch->refused)
-			continue;
-		fetch->not_before_ns = 0;
-		fetch->refused = false;
-		return;
+		if (fetch->refused && fetch->not_before_ns)
+			first = fetch;
 	}
+	if (first)
+		first->not_before_ns = 0;
 }
 
 void fetch_hurry_locked(struct image *img)

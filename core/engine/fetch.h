@@ -58,8 +58,10 @@ void fetch_requeue_refused_locked(struct image *img, struct fetch *fetch) CF_IMA
 /* Frees a fetch that is neither queued nor running, and settles its regions. */
 void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED;
 
-/* @fetch, queued or running, is foreground from now on. */
+/* @fetch, queued or running, is foreground from now on; a queued one goes behind the others. */
 void fetch_promote_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
+/* All that are queued and somebody waits for. */
+void fetch_promote_awaited_locked(struct image *img) CF_IMAGE_LOCKED;
 
 /* Has one of those that run had its first byte? */
 bool fetch_is_served_locked(const struct image *img) CF_IMAGE_LOCKED;
@@ -75,8 +77,8 @@ void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
-/* Makes room at the source: of background's running ones, else of read-ahead's, the one sent last
- * that nobody waits for is cancelled. False: there is none. */
+/* Makes room at the source: one of background's running ones, else of read-ahead's, that nobody
+ * waits for is cancelled. False: there is none. */
 bool fetch_give_way_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Cancels background's running ones but @most, and but those that somebody waits for. */
 void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE_LOCKED;
@@ -84,7 +86,7 @@ void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE
 /* Cancels what is running within [from, to) and brings nothing anybody wants any more. */
 void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to) CF_IMAGE_LOCKED;
 
-/* The source has room for one more: the first reader whom it had refused need not wait longer. */
+/* The source has room for one more: the reader whom it refused first need not wait longer. */
 void fetch_hurry_refused_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Backoffs are over: the source is back. */
 void fetch_hurry_locked(struct image *img) CF_IMAGE_LOCKED;

@@ -138,7 +138,7 @@ void hydrator_background_left_locked(struct image *img)
 }
 
 /* What did not come is no reason for the rate limit to put off the next attempt. */
-void hydrator_background_refused_locked(struct image *img, const struct fetch *fetch)
+void hydrator_refund_locked(struct image *img, const struct fetch *fetch)
 {
 	if (fetch->class == SOURCE_BACKGROUND)
 		img->hydrator.tokens += (int64_t)(fetch->end - fetch->pos);
@@ -151,7 +151,7 @@ void hydrator_background_failed_locked(struct image *img, const struct fetch *fe
 
 	if (!hydrator->failures)
 		hydrator->failing_since_ns = fetch->submitted_ns;
-	hydrator_background_refused_locked(img, fetch);
+	hydrator_refund_locked(img, fetch);
 	/* Those that fail in one moment are one failure. */
 	if (now_ns < hydrator->failed_until_ns)
 		return;

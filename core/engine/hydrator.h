@@ -26,9 +26,8 @@ void hydrator_background_left_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Nobody waited for @fetch, which brought nothing: background holds off for a while. */
 void hydrator_background_failed_locked(struct image *img, const struct fetch *fetch,
                                        uint64_t now_ns) CF_IMAGE_LOCKED;
-/* The same, but the source serves others meanwhile: it goes on when it may have one more. */
-void hydrator_background_refused_locked(struct image *img,
-                                        const struct fetch *fetch) CF_IMAGE_LOCKED;
+/* @fetch brings nothing more; if it is background's, the rate limit does not count what is left. */
+void hydrator_refund_locked(struct image *img, const struct fetch *fetch) CF_IMAGE_LOCKED;
 
 /* Background would run if only the source were there. */
 bool hydrator_wants_source_locked(const struct image *img) CF_IMAGE_LOCKED;

@@ -223,6 +223,7 @@ void partial_flush_locked(struct image *img, struct image_request *req)
 	req->flush_seq = seq;
 	list_add_tail(&img->partial.flushes, &req->link);
 	request_wait_locked(img, req);
+	fetch_promote_awaited_locked(img);
 	hydrator_wake_locked(img);
 }
 

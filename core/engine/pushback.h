@@ -25,7 +25,8 @@ struct pushback {
 
 void pushback_init(struct pushback *pushback);
 
-/* The source refused a request while it had @others, and served at least one of those. */
+/* The source refused a request while it had @others (UINT_MAX: unknown), and served at least one of
+ * those. */
 void pushback_refused(struct pushback *pushback, unsigned int others, uint64_t now_ns);
 /* A request is over and has brought bytes. */
 void pushback_served(struct pushback *pushback, uint64_t now_ns);

@@ -2,8 +2,9 @@
  * An attempt that ended...
  *   with all its bytes           the fetch is over
  *   early, but with bytes        goes on at its position at once
- *   refused as too much          goes on when one of those is over that the source serves; what
- *                                nobody waits for makes room for a reader's
+ *   refused as too much          read-ahead goes on when one of those is over that the source
+ *                                serves, background and partial regions ask again by themselves
+ *                                then; for a reader one of theirs makes room
  *   without                      goes on after a backoff while somebody waits for it, and when none
  *                                brings a byte, in its turn (outage.h); else it is given up
  *                                (background and partial regions ask again by themselves)
@@ -26,19 +27,33 @@
 
 #define RETRY_AFTER_MAX_MS UINT64_C(60000)
 
-/* Who is waited for by a reader is not held back as read-ahead or background may be. */
+/* Where the source bears few requests, what a reader waits for is not held back as read-ahead and
+ * background are. */
+static void promote(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
+{
+	bool bears_few = fetch->refused || img->pushback.limit != UINT_MAX;
+
+	if (fetch->class != SOURCE_FOREGROUND && bears_few && fetch_is_awaited_locked(img, fetch))
+		fetch_promote_locked(img, fetch);
+}
+
 static void ask_again(struct image *img, struct fetch *fetch,
                       uint64_t not_before_ns) CF_IMAGE_LOCKED
 {
 	fetch_requeue_locked(img, fetch, not_before_ns);
-	if (fetch->class != SOURCE_FOREGROUND && img->pushback.limit != UINT_MAX &&
-	    fetch_is_awaited_locked(img, fetch))
-		fetch_promote_locked(img, fetch);
+	promote(img, fetch);
+}
+
+static void ask_again_last(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
+{
+	fetch_requeue_last_locked(img, fetch);
+	promote(img, fetch);
 }
 
 /*
  * The source refused @fetch as too much while it serves others: there is nothing to wait for but
- * the end of one of those. Read-ahead and background make room for a reader. False: the usual wait.
+ * the end of one of those. Read-ahead and background make room for a reader. False: the usual wait,
+ * unless another one ends before (fetch_hurry_refused_locked).
  */
 static bool waits_for_room(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IMAGE_LOCKED
 {
@@ -47,8 +62,11 @@ static bool waits_for_room(struct image *img, struct fetch *fetch, uint64_t now_
 	fetch->refused = true;
 	if (!fetch_is_served_locked(img))
 		return false;
-	if (is_awaited ? !fetch_give_way_locked(img) : fetch->class == SOURCE_FOREGROUND)
+	if (is_awaited ? !fetch_give_way_locked(img) : fetch->class == SOURCE_FOREGROUND) {
+		/* All are readers', of which some have ended since: only that it still refuses. */
+		pushback_refused(&img->pushback, UINT_MAX, now_ns);
 		return false;
+	}
 	/* Of those some may be refused as well: each of them says so in its turn. */
 	pushback_refused(&img->pushback, fetch_nr_running_locked(img), now_ns);
 	if (is_awaited) {
@@ -57,7 +75,7 @@ static bool waits_for_room(struct image *img, struct fetch *fetch, uint64_t now_
 	} else if (fetch->class == SOURCE_READAHEAD && !partial_is_filled_by_locked(img, fetch)) {
 		fetch_requeue_refused_locked(img, fetch);
 	} else {
-		hydrator_background_refused_locked(img, fetch);
+		hydrator_refund_locked(img, fetch);
 		fetch_finish_locked(img, fetch, false);
 	}
 	return true;
@@ -90,7 +108,7 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 		return;
 	}
 	if (outage_takes_turns_locked(img, fetch, now_ns))
-		fetch_requeue_last_locked(img, fetch);
+		ask_again_last(img, fetch);
 	else
 		ask_again(img, fetch, now_ns + backoff_ns(fetch->attempts - 1));
 }
@@ -111,7 +129,7 @@ static void changed(struct image *img, struct fetch *fetch, const struct source_
 	}
 	if (!fetch->fresh) {
 		fetch->fresh = true;
-		fetch_requeue_locked(img, fetch, 0);
+		ask_again(img, fetch, 0);
 		return;
 	}
 	outage_changed_locked(img, outcome->error.text, now_ns);
@@ -143,7 +161,7 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 		 * an earlier attempt. */
 		fetch->fresh = false;
 		if (fetch->yields)
-			fetch_requeue_last_locked(img, fetch);
+			ask_again_last(img, fetch);
 		else
 			ask_again(img, fetch, 0);
 	} else {

@@ -271,6 +271,32 @@ static void readers_get_their_bytes_from_a_source_that_bears_few_requests(void *
 	reader_beside_as_many_as(1);
 }
 
+/* Room is made for a reader, who is killed before he is asked for again. */
+static void background_goes_on_when_a_reader_has_left(void **state)
+{
+	struct fixture *fx = hydrating(64 * MIB, 64 * KIB, UINT32_MAX, 16);
+
+	(void)state;
+	fx->params.settings.max_connections = 16;
+	memory_source_gate(fx->source, 320 * KIB);
+	memory_source_refuse_above(fx->source, 1);
+	fixture_open(fx);
+	for (uint64_t i = 0; i < 8; i++) {
+		uint64_t nr_cancelled;
+		struct answer *reader;
+
+		memory_source_wait_held(fx->source, 1);
+		nr_cancelled = memory_source_nr_cancelled(fx->source);
+		reader = start_read(fx, (60 - i) * MIB, 4096);
+		wait_until(memory_source_nr_cancelled(fx->source) > nr_cancelled);
+		answer_cancel(reader, -EINTR);
+		(void)answer_free(reader);
+	}
+	memory_source_gate(fx->source, UINT64_MAX);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	fixture_free(fx);
+}
+
 /* That one is down, not busy: once it is back there is no need to be careful. */
 static void a_source_that_refuses_everything_is_asked_for_all_later(void **state)
 {
@@ -300,6 +326,7 @@ int main(void)
 	        cmocka_unit_test(a_reader_makes_background_let_go_of_connections),
 	        cmocka_unit_test(a_source_that_bears_few_requests_is_asked_for_few),
 	        cmocka_unit_test(readers_get_their_bytes_from_a_source_that_bears_few_requests),
+	        cmocka_unit_test(background_goes_on_when_a_reader_has_left),
 	        cmocka_unit_test(a_source_that_refuses_everything_is_asked_for_all_later),
 	        cmocka_unit_test(a_huge_region_is_hydrated),
 	        cmocka_unit_test(a_rate_limit_is_kept),
