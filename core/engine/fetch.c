@@ -15,6 +15,7 @@
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
 #include "core/engine/partial.h"
+#include "core/engine/room.h"
 #include "core/engine/silence.h"
 
 void fetch_init(struct fetches *fetches)
@@ -305,7 +306,7 @@ static bool is_given_up(const struct image *img, const struct fetch *fetch) CF_I
 static void drop(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED
 {
 	fetch_finish_locked(img, fetch, may_continue);
-	fetch_hurry_refused_locked(img);
+	room_again_locked(img);
 	hydrator_fetch_over_locked(img);
 }
 
@@ -610,42 +611,6 @@ void fetch_shed_background_locked(struct image *img, unsigned int most)
 	}
 }
 
-bool fetch_is_served_locked(const struct image *img)
-{
-	list_for_each (link, &img->fetches.running) {
-		const struct fetch *fetch = list_entry(link, struct fetch, link);
-
-		if (fetch->first_byte_ns && !fetch->cancelled)
-			return true;
-	}
-	return false;
-}
-
-/* Of two who could make room: background, then one that is served, then the later one. */
-static unsigned int readiness_to_give_way(const struct fetch *fetch)
-{
-	return 2 * (unsigned int)fetch->class + (fetch->first_byte_ns != 0);
-}
-
-bool fetch_give_way_locked(struct image *img)
-{
-	struct fetch *best = NULL;
-
-	list_for_each (link, &img->fetches.running) {
-		struct fetch *fetch = list_entry(link, struct fetch, link);
-
-		if (!fetch->cancelled && fetch->class != SOURCE_FOREGROUND &&
-		    (!best || readiness_to_give_way(fetch) >= readiness_to_give_way(best)) &&
-		    !fetch_is_awaited_locked(img, fetch))
-			best = fetch;
-	}
-	if (!best)
-		return false;
-	hydrator_refund_locked(img, best);
-	fetch_cancel_running_locked(img, best);
-	return true;
-}
-
 void fetch_promote_awaited_locked(struct image *img)
 {
 	for (int i = SOURCE_FOREGROUND + 1; i < FETCH_NR_CLASSES; i++) {
@@ -656,21 +621,6 @@ void fetch_promote_awaited_locked(struct image *img)
 				fetch_promote_locked(img, fetch);
 		}
 	}
-}
-
-void fetch_hurry_refused_locked(struct image *img)
-{
-	struct fetch *first = NULL;
-
-	/* Each is put before those that were refused earlier. */
-	list_for_each (link, &img->fetches.queued[SOURCE_FOREGROUND]) {
-		struct fetch *fetch = list_entry(link, struct fetch, link);
-
-		if (fetch->refused && fetch->not_before_ns)
-			first = fetch;
-	}
-	if (first)
-		first->not_before_ns = 0;
 }
 
 void fetch_hurry_locked(struct image *img)

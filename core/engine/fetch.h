@@ -63,8 +63,6 @@ void fetch_promote_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKE
 /* All that are queued and somebody waits for. */
 void fetch_promote_awaited_locked(struct image *img) CF_IMAGE_LOCKED;
 
-/* Has one of those that run had its first byte? */
-bool fetch_is_served_locked(const struct image *img) CF_IMAGE_LOCKED;
 /* Does somebody wait for a byte that @fetch has still to bring? */
 bool fetch_is_awaited_locked(const struct image *img, const struct fetch *fetch) CF_IMAGE_LOCKED;
 
@@ -77,17 +75,12 @@ void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
-/* Makes room at the source: one of background's running ones, else of read-ahead's, that nobody
- * waits for is cancelled. False: there is none. */
-bool fetch_give_way_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Cancels background's running ones but @most, and but those that somebody waits for. */
 void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE_LOCKED;
 
 /* Cancels what is running within [from, to) and brings nothing anybody wants any more. */
 void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to) CF_IMAGE_LOCKED;
 
-/* The source has room for one more: the reader whom it refused first need not wait longer. */
-void fetch_hurry_refused_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Backoffs are over: the source is back. */
 void fetch_hurry_locked(struct image *img) CF_IMAGE_LOCKED;
 

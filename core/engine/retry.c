@@ -15,7 +15,6 @@
 #include "core/engine/retry.h"
 
 #include <errno.h>
-#include <limits.h>
 
 #include "core/base/backoff.h"
 #include "core/engine/fetch.h"
@@ -24,61 +23,21 @@
 #include "core/engine/outage.h"
 #include "core/engine/pacing.h"
 #include "core/engine/partial.h"
+#include "core/engine/room.h"
 
 #define RETRY_AFTER_MAX_MS UINT64_C(60000)
-
-/* Where the source bears few requests, what a reader waits for is not held back as read-ahead and
- * background are. */
-static void promote(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
-{
-	bool bears_few = fetch->refused || img->pushback.limit != UINT_MAX;
-
-	if (fetch->class != SOURCE_FOREGROUND && bears_few && fetch_is_awaited_locked(img, fetch))
-		fetch_promote_locked(img, fetch);
-}
 
 static void ask_again(struct image *img, struct fetch *fetch,
                       uint64_t not_before_ns) CF_IMAGE_LOCKED
 {
 	fetch_requeue_locked(img, fetch, not_before_ns);
-	promote(img, fetch);
+	room_promote_locked(img, fetch);
 }
 
 static void ask_again_last(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED
 {
 	fetch_requeue_last_locked(img, fetch);
-	promote(img, fetch);
-}
-
-/*
- * The source refused @fetch as too much while it serves others: there is nothing to wait for but
- * the end of one of those. Read-ahead and background make room for a reader. False: the usual wait,
- * unless another one ends before (fetch_hurry_refused_locked).
- */
-static bool waits_for_room(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IMAGE_LOCKED
-{
-	bool is_awaited = fetch_is_awaited_locked(img, fetch);
-
-	fetch->refused = true;
-	if (!fetch_is_served_locked(img))
-		return false;
-	if (is_awaited ? !fetch_give_way_locked(img) : fetch->class == SOURCE_FOREGROUND) {
-		/* All are readers', of which some have ended since: only that it still refuses. */
-		pushback_refused(&img->pushback, UINT_MAX, now_ns);
-		return false;
-	}
-	/* Of those some may be refused as well: each of them says so in its turn. */
-	pushback_refused(&img->pushback, fetch_nr_running_locked(img), now_ns);
-	if (is_awaited) {
-		fetch->attempts = 1;
-		ask_again(img, fetch, now_ns + backoff_ns(0));
-	} else if (fetch->class == SOURCE_READAHEAD && !partial_is_filled_by_locked(img, fetch)) {
-		fetch_requeue_refused_locked(img, fetch);
-	} else {
-		hydrator_refund_locked(img, fetch);
-		fetch_finish_locked(img, fetch, false);
-	}
-	return true;
+	room_promote_locked(img, fetch);
 }
 
 static void failed(struct image *img, struct fetch *fetch, const struct source_outcome *outcome,
@@ -96,7 +55,7 @@ static void failed(struct image *img, struct fetch *fetch, const struct source_o
 		return;
 	}
 	/* With Retry-After nobody is sent before that, whatever room there is. */
-	if (outcome->pushback && !outcome->retry_after_ms && waits_for_room(img, fetch, now_ns))
+	if (outcome->pushback && !outcome->retry_after_ms && room_wait_locked(img, fetch, now_ns))
 		return;
 	fetch->attempts++;
 	if (outage_is_failing_locked(img, now_ns))
@@ -145,7 +104,7 @@ void retry_outcome_locked(struct image *img, struct fetch *fetch,
 	if (progressed)
 		fetch->attempts = 0;
 	if (progressed && !fetch->cancelled)
-		fetch_hurry_refused_locked(img);
+		room_again_locked(img);
 	if (fetch->cancelled || img->stopping) {
 		fetch_finish_locked(img, fetch, false);
 	} else if (outcome->result == SOURCE_CHANGED) {
