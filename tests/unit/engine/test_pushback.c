@@ -9,6 +9,16 @@
 
 #define AT(seconds) ((uint64_t)((1000 + (seconds)) * (double)CF_NS_PER_S))
 
+/* A source that served @others when it refused one. */
+static struct pushback refused_beside(unsigned int others)
+{
+	struct pushback pushback;
+
+	pushback_init(&pushback);
+	pushback_refused(&pushback, others, AT(0));
+	return pushback;
+}
+
 static void nothing_is_known_at_first(void **state)
 {
 	struct pushback pushback;
@@ -21,11 +31,9 @@ static void nothing_is_known_at_first(void **state)
 
 static void as_many_as_are_served_are_the_limit(void **state)
 {
-	struct pushback pushback;
+	struct pushback pushback = refused_beside(11);
 
 	(void)state;
-	pushback_init(&pushback);
-	pushback_refused(&pushback, 11, AT(0));
 	assert_int_equal(pushback.limit, 11);
 	pushback_refused(&pushback, 4, AT(0));
 	assert_int_equal(pushback.limit, 4);
@@ -36,11 +44,9 @@ static void as_many_as_are_served_are_the_limit(void **state)
 
 static void one_more_is_tried_every_two_seconds(void **state)
 {
-	struct pushback pushback;
+	struct pushback pushback = refused_beside(4);
 
 	(void)state;
-	pushback_init(&pushback);
-	pushback_refused(&pushback, 4, AT(0));
 	pushback_served(&pushback, AT(1.9));
 	assert_int_equal(pushback.limit, 4);
 	pushback_served(&pushback, AT(2.1));
@@ -60,11 +66,9 @@ static void one_more_is_tried_every_two_seconds(void **state)
 
 static void half_a_minute_without_a_refusal_ends_it(void **state)
 {
-	struct pushback pushback;
+	struct pushback pushback = refused_beside(4);
 
 	(void)state;
-	pushback_init(&pushback);
-	pushback_refused(&pushback, 4, AT(0));
 	pushback_refused(&pushback, 4, AT(10));
 	pushback_served(&pushback, AT(39.9));
 	assert_int_equal(pushback.limit, 5);
