@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int alarms_add(struct alarms *alarms, double due, struct connection *connection)
+int alarms_add(struct alarms *alarms, double due, bool exactly, struct connection *connection)
 {
 	size_t i = alarms->count;
 
@@ -19,7 +19,7 @@ int alarms_add(struct alarms *alarms, double due, struct connection *connection)
 	alarms->count++;
 	for (; i > 0 && alarms->heap[(i - 1) / 2].due > due; i = (i - 1) / 2)
 		alarms->heap[i] = alarms->heap[(i - 1) / 2];
-	alarms->heap[i] = (struct alarm){due, connection};
+	alarms->heap[i] = (struct alarm){due, exactly, connection};
 	return 0;
 }
 

@@ -194,15 +194,24 @@ static int take_request(struct connection *connection, double now)
 	return 1;
 }
 
+/* Who is behind sends all that is due by now at once; but a link is for all in turn. */
 static void next_chunk(struct connection *connection, double now)
 {
 	struct server_settings *settings = connection->settings;
-	bool is_limited = settings->rate > 0 || settings->link.rate > 0;
-	uint64_t length = is_limited ? PACE_CHUNK : TURN_MAX;
+	bool is_shared = settings->link.rate > 0;
+	uint64_t chunk = settings->rate > 0 || is_shared ? PACE_CHUNK : TURN_MAX;
+	uint64_t most = connection->left < TURN_MAX ? connection->left : TURN_MAX;
 
-	connection->chunk_left = connection->left < length ? connection->left : length;
-	connection->until =
-	        pace_take(&connection->pace, &settings->link, now, connection->chunk_left);
+	connection->chunk_left = 0;
+	do {
+		uint64_t length = most - connection->chunk_left;
+
+		if (length > chunk)
+			length = chunk;
+		connection->until = pace_take(&connection->pace, &settings->link, now, length);
+		connection->chunk_left += length;
+	} while (!is_shared && connection->chunk_left < most &&
+	         pace_end(&connection->pace, chunk) <= now);
 	connection->state = SLEEPS_BEFORE_CHUNK;
 }
 
@@ -276,6 +285,17 @@ bool connection_sleeps(const struct connection *connection)
 	       connection->state == SLEEPS_BEFORE_CHUNK;
 }
 
+/* Chunks may come together, if only the last one of the answer is in time. On a link one that is
+ * late holds up others. */
+static double latest(const struct connection *connection)
+{
+	uint64_t after = connection->left - connection->chunk_left;
+
+	if (connection->state == SLEEPS_BEFORE_ANSWER || connection->settings->link.rate > 0)
+		return connection->until;
+	return pace_end(&connection->pace, after);
+}
+
 struct connection_wish connection_go_on(struct connection *connection, double now)
 {
 	bool has_sent = false;
@@ -284,8 +304,11 @@ struct connection_wish connection_go_on(struct connection *connection, double no
 	do {
 		/* Without a limit the next chunk is due at once, but after those of the others. */
 		if (connection_sleeps(connection) && (has_sent || connection->until > now))
-			return (struct connection_wish){.waits_for = CONNECTION_SLEEPS,
-			                                .until = connection->until};
+			return (struct connection_wish){
+			        .waits_for = CONNECTION_SLEEPS,
+			        .until = connection->until,
+			        .latest = latest(connection),
+			};
 		has_sent = connection->state == SENDS_CHUNK;
 		r = step(connection, now);
 	} while (r > 0);

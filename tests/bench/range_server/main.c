@@ -11,6 +11,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -28,12 +29,16 @@
 
 #define EVENTS_MAX   64
 #define LATENESS_MAX 100e-6
+/* What need not be exact is sent together: a wake-up for each chunk is more work than the chunk. */
+#define TICK 1e-3
+/* There on every Linux. Others pace what they send with timers of their own. */
+#define CONGESTION "reno"
 
 struct server {
 	struct server_settings settings;
 	struct alarms alarms;
 	int epoll_fd, listen_fd;
-	double lateness; /* seconds, of timers: what those up to now were late by */
+	double lateness; /* seconds, of exact timers: what those up to now were late by */
 };
 
 static double now(void)
@@ -59,6 +64,8 @@ static int listen_somewhere(struct server *server)
 
 	server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (server->listen_fd < 0 ||
+	    setsockopt(server->listen_fd, IPPROTO_TCP, TCP_CONGESTION, CONGESTION,
+	               strlen(CONGESTION)) < 0 ||
 	    bind(server->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(server->listen_fd, 1024) < 0 ||
 	    getsockname(server->listen_fd, (struct sockaddr *)&address, &length) < 0)
@@ -71,10 +78,13 @@ static int listen_somewhere(struct server *server)
 static int go_on(struct server *server, struct connection *connection)
 {
 	struct connection_wish wish = connection_go_on(connection, now());
+	double tick = TICK * ceil(wish.until / TICK);
 
 	if (wish.waits_for != CONNECTION_SLEEPS)
 		return 0;
-	return alarms_add(&server->alarms, wish.until, connection);
+	if (tick <= wish.latest)
+		return alarms_add(&server->alarms, tick, false, connection);
+	return alarms_add(&server->alarms, fmax(wish.until, wish.latest), true, connection);
 }
 
 static int accept_all(struct server *server)
@@ -126,17 +136,19 @@ static void wait_awake(struct server *server, double armed, double due)
 static int wait_for_events(struct server *server, struct epoll_event *events)
 {
 	struct timespec timeout = {0};
-	double due = server->alarms.count > 0 ? server->alarms.heap[0].due : 0;
+	const struct alarm *next = server->alarms.count > 0 ? server->alarms.heap : NULL;
+	bool exactly = next && next->exactly;
+	double due = next ? next->due : 0;
 	double start = now();
-	double seconds = due - start - server->lateness;
+	double seconds = due - start - (exactly ? server->lateness : 0);
 	int count;
 
 	if (seconds > 0) {
 		timeout.tv_sec = (time_t)seconds;
 		timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
 	}
-	count = epoll_pwait2(server->epoll_fd, events, EVENTS_MAX, due > 0 ? &timeout : NULL, NULL);
-	if (count == 0 && seconds > 0)
+	count = epoll_pwait2(server->epoll_fd, events, EVENTS_MAX, next ? &timeout : NULL, NULL);
+	if (count == 0 && seconds > 0 && exactly)
 		wait_awake(server, start + seconds, due);
 	return count;
 }

@@ -34,3 +34,8 @@ double pace_take(struct pace *connection, struct pace *link, double now, uint64_
 
 	return here > there ? here : there;
 }
+
+double pace_end(const struct pace *connection, uint64_t length)
+{
+	return connection->rate <= 0 ? 0 : connection->free_at + (double)length / connection->rate;
+}

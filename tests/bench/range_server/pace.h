@@ -20,3 +20,6 @@ void pace_begin(struct pace *connection, double at);
 /* When length bytes that are given to both at the time now have arrived; takes that time of both.
  */
 double pace_take(struct pace *connection, struct pace *link, double now, uint64_t length);
+
+/* When length more bytes will have arrived, if nothing holds them up; 0 without a limit. */
+double pace_end(const struct pace *connection, uint64_t length);
