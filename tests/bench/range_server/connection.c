@@ -30,6 +30,7 @@ struct connection {
 	double until;
 	double arrived; /* what it received last */
 	bool keep_alive;
+	bool has_begun; /* a chunk of the answer is sent */
 	char input[8192];
 	size_t input_length;
 	char head[1024]; /* and the whole answer if it is not of the image */
@@ -118,6 +119,7 @@ static void begin_answer(struct connection *connection, const struct request *re
 {
 	connection->head_sent = 0;
 	connection->left = 0;
+	connection->has_begun = false;
 	connection->keep_alive = request->keep_alive;
 	if (strcmp(request->path, "/disk.raw") == 0) {
 		answer_image(connection, request);
@@ -194,25 +196,33 @@ static int take_request(struct connection *connection, double now)
 	return 1;
 }
 
-/* Who is behind sends all that is due by now at once; but a link is for all in turn. */
 static void next_chunk(struct connection *connection, double now)
 {
 	struct server_settings *settings = connection->settings;
-	bool is_shared = settings->link.rate > 0;
-	uint64_t chunk = settings->rate > 0 || is_shared ? PACE_CHUNK : TURN_MAX;
+	bool is_limited = settings->rate > 0 || settings->link.rate > 0;
+	uint64_t length = is_limited ? PACE_CHUNK : TURN_MAX;
+
+	connection->chunk_left = connection->left < length ? connection->left : length;
+	connection->until =
+	        pace_take(&connection->pace, &settings->link, now, connection->chunk_left);
+	connection->state = SLEEPS_BEFORE_CHUNK;
+}
+
+/* Who is late sends with its chunk all that is due by now; but a link is for all in turn. */
+static void catch_up(struct connection *connection, double now)
+{
 	uint64_t most = connection->left < TURN_MAX ? connection->left : TURN_MAX;
 
-	connection->chunk_left = 0;
-	do {
+	while (connection->settings->link.rate <= 0 && connection->chunk_left < most) {
 		uint64_t length = most - connection->chunk_left;
 
-		if (length > chunk)
-			length = chunk;
-		connection->until = pace_take(&connection->pace, &settings->link, now, length);
+		if (length > PACE_CHUNK)
+			length = PACE_CHUNK;
+		if (pace_end(&connection->pace, length) > now)
+			break;
+		(void)pace_take(&connection->pace, &connection->settings->link, now, length);
 		connection->chunk_left += length;
-	} while (!is_shared && connection->chunk_left < most &&
-	         pace_end(&connection->pace, chunk) <= now);
-	connection->state = SLEEPS_BEFORE_CHUNK;
+	}
 }
 
 /* 1: all is sent; 0: the socket is full; negative: the connection ends. */
@@ -262,10 +272,12 @@ static int step(struct connection *connection, double now)
 		r = send_head(connection);
 		break;
 	case SLEEPS_BEFORE_CHUNK:
+		catch_up(connection, now);
 		connection->state = SENDS_CHUNK;
 		return 1;
 	case SENDS_CHUNK:
 		r = send_chunk(connection);
+		connection->has_begun = true;
 		break;
 	}
 	if (r <= 0)
@@ -285,15 +297,15 @@ bool connection_sleeps(const struct connection *connection)
 	       connection->state == SLEEPS_BEFORE_CHUNK;
 }
 
-/* Chunks may come together, if only the last one of the answer is in time. On a link one that is
- * late holds up others. */
-static double latest(const struct connection *connection)
+/* When its next chunk may leave at the latest: with others, if the last one of the answer is in
+ * time. The first one may not, nor what is due already; and on a link one holds up the others. */
+static double latest(const struct connection *connection, double now)
 {
-	uint64_t after = connection->left - connection->chunk_left;
+	bool is_exact = connection->state == SLEEPS_BEFORE_ANSWER || !connection->has_begun ||
+	                connection->until <= now || connection->settings->link.rate > 0;
 
-	if (connection->state == SLEEPS_BEFORE_ANSWER || connection->settings->link.rate > 0)
-		return connection->until;
-	return pace_end(&connection->pace, after);
+	return is_exact ? connection->until
+	                : pace_end(&connection->pace, connection->left - connection->chunk_left);
 }
 
 struct connection_wish connection_go_on(struct connection *connection, double now)
@@ -307,7 +319,7 @@ struct connection_wish connection_go_on(struct connection *connection, double no
 			return (struct connection_wish){
 			        .waits_for = CONNECTION_SLEEPS,
 			        .until = connection->until,
-			        .latest = latest(connection),
+			        .latest = latest(connection, now),
 			};
 		has_sent = connection->state == SENDS_CHUNK;
 		r = step(connection, now);

@@ -26,7 +26,8 @@ struct connection;
 struct connection_wish {
 	enum { CONNECTION_CLOSED, CONNECTION_SOCKET, CONNECTION_SLEEPS } waits_for;
 	double until;  /* with CONNECTION_SLEEPS: CLOCK_MONOTONIC in seconds */
-	double latest; /* nothing that a client sees depends on when it is between the two */
+	double latest; /* until then it may be put off, and neither the first nor the last byte is
+	                  late */
 };
 
 /* Takes the socket over; NULL: no memory, and it is closed. */

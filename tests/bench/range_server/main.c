@@ -82,7 +82,7 @@ static int go_on(struct server *server, struct connection *connection)
 
 	if (wish.waits_for != CONNECTION_SLEEPS)
 		return 0;
-	if (tick <= wish.latest)
+	if (tick + LATENESS_MAX <= wish.latest)
 		return alarms_add(&server->alarms, tick, false, connection);
 	return alarms_add(&server->alarms, fmax(wish.until, wish.latest), true, connection);
 }
