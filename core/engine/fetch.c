@@ -558,7 +558,8 @@ void fetch_promote_locked(struct image *img, struct fetch *fetch)
 	} else {
 		dequeue(img, fetch);
 		fetch->class = SOURCE_FOREGROUND;
-		enqueue(img, fetch, false);
+		/* Readers' that were refused stand there by when that was, the last one first. */
+		enqueue(img, fetch, fetch->refused && fetch->not_before_ns);
 	}
 	for (uint64_t region = geometry_region_of(&img->geo, fetch->pos); region <= last;
 	     region++) {

@@ -58,7 +58,8 @@ void fetch_requeue_refused_locked(struct image *img, struct fetch *fetch) CF_IMA
 /* Frees a fetch that is neither queued nor running, and settles its regions. */
 void fetch_finish_locked(struct image *img, struct fetch *fetch, bool may_continue) CF_IMAGE_LOCKED;
 
-/* @fetch, queued or running, is foreground from now on; a queued one goes behind the others. */
+/* @fetch, queued or running, is foreground from now on; a queued one goes behind the others, but
+ * one that was just refused before those that were earlier. */
 void fetch_promote_locked(struct image *img, struct fetch *fetch) CF_IMAGE_LOCKED;
 /* All that are queued and somebody waits for. */
 void fetch_promote_awaited_locked(struct image *img) CF_IMAGE_LOCKED;

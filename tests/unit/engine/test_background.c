@@ -14,6 +14,11 @@ static struct fixture *hydrating(uint64_t size, uint64_t region_size, uint64_t t
 	return fx;
 }
 
+static struct memory_source_asked last_asked(struct fixture *fx)
+{
+	return memory_source_asked(fx->source, memory_source_nr_asked(fx->source) - 1);
+}
+
 static void all_of_it_arrives_and_is_committed(void **state)
 {
 	struct fixture *fx = hydrating(8 * MIB + 123, 64 * KIB, 64, 16);
@@ -297,6 +302,27 @@ static void background_goes_on_when_a_reader_has_left(void **state)
 	fixture_free(fx);
 }
 
+/* What background asked for counts until a reader takes its place: at half a KiB a second the next
+ * request would come after two minutes else. */
+static void background_does_not_pay_for_what_it_gave_up(void **state)
+{
+	struct fixture *fx = hydrating(MIB + 4 * KIB, 64 * KIB, 64, 1);
+
+	(void)state;
+	fx->params.settings.background_rate = 512;
+	/* Behind the first byte of all but the last region, which is short. */
+	memory_source_gate(fx->source, 512);
+	memory_source_gate_from(fx->source, 64 * KIB);
+	memory_source_refuse_above(fx->source, 1);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 1);
+	assert_int_equal(memory_source_nr_asked(fx->source), 1);
+	assert_reads_source(fx, MIB, 4 * KIB);
+	assert_int_equal(memory_source_nr_cancelled(fx->source), 1);
+	wait_until(last_asked(fx).class == SOURCE_BACKGROUND);
+	fixture_free(fx);
+}
+
 /* That one is down, not busy: once it is back there is no need to be careful. */
 static void a_source_that_refuses_everything_is_asked_for_all_later(void **state)
 {
@@ -327,6 +353,7 @@ int main(void)
 	        cmocka_unit_test(a_source_that_bears_few_requests_is_asked_for_few),
 	        cmocka_unit_test(readers_get_their_bytes_from_a_source_that_bears_few_requests),
 	        cmocka_unit_test(background_goes_on_when_a_reader_has_left),
+	        cmocka_unit_test(background_does_not_pay_for_what_it_gave_up),
 	        cmocka_unit_test(a_source_that_refuses_everything_is_asked_for_all_later),
 	        cmocka_unit_test(a_huge_region_is_hydrated),
 	        cmocka_unit_test(a_rate_limit_is_kept),

@@ -301,6 +301,36 @@ static void a_flush_does_not_wait_for_what_comes_later(void **state)
 	fixture_free(fx);
 }
 
+/* One request of read-ahead has the only connection it may have; the others wait behind it. */
+static void a_flush_does_not_wait_behind_read_ahead(void **state)
+{
+	struct fixture *fx = fixture_new(MIB, REGION);
+	struct answer *flush;
+	size_t nr_asked;
+
+	(void)state;
+	fx->params.settings.max_connections = 2;
+	/* A reader's own requests are shorter than those of read-ahead. */
+	memory_source_gate(fx->source, REGION);
+	memory_source_gate_from(fx->source, 4 * REGION);
+	fixture_open(fx);
+	assert_reads_source(fx, 0, 2 * REGION);
+	assert_reads_source(fx, 2 * REGION, 2 * REGION);
+	memory_source_wait_held(fx->source, 1);
+	nr_asked = memory_source_nr_asked(fx->source);
+	assert_int_equal(memory_source_asked(fx->source, nr_asked - 1).class, SOURCE_READAHEAD);
+	write_value(fx, 12 * REGION, 4096, 0x22);
+	flush = start_flush(fx);
+	memory_source_wait_asked(fx->source, nr_asked + 1);
+	assert_int_equal(memory_source_asked(fx->source, nr_asked).class, SOURCE_FOREGROUND);
+	assert_int_equal(memory_source_asked(fx->source, nr_asked).offset, 12 * REGION);
+	assert_int_equal(memory_source_nr_cancelled(fx->source), 0);
+	let_go(fx);
+	assert_int_equal(answer_free(flush), 0);
+	assert_reads_value(fx, 12 * REGION, 4096, 0x22);
+	fixture_free(fx);
+}
+
 static void a_flush_fails_after_the_timeout_and_the_next_tries_again(void **state)
 {
 	struct fixture *fx = gated(MIB, REGION);
@@ -624,6 +654,7 @@ int main(void)
 	        cmocka_unit_test(a_source_that_is_not_ok_means_the_first_form),
 	        cmocka_unit_test(a_flush_waits_for_what_is_partial_when_it_comes),
 	        cmocka_unit_test(a_flush_does_not_wait_for_what_comes_later),
+	        cmocka_unit_test(a_flush_does_not_wait_behind_read_ahead),
 	        cmocka_unit_test(a_flush_fails_after_the_timeout_and_the_next_tries_again),
 	        cmocka_unit_test(a_cancelled_flush_is_over),
 	        cmocka_unit_test(an_outage_keeps_what_was_written),
