@@ -31,7 +31,7 @@
 #define LATENESS_MAX 100e-6
 /* What need not be exact is sent together: a wake-up for each chunk is more work than the chunk. */
 #define TICK 1e-3
-/* There on every Linux. Others pace what they send with timers of their own. */
+/* There on every Linux. A default of bbr would pace the loopback with timers of its own. */
 #define CONGESTION "reno"
 
 struct server {
@@ -82,6 +82,7 @@ static int go_on(struct server *server, struct connection *connection)
 
 	if (wish.waits_for != CONNECTION_SLEEPS)
 		return 0;
+	/* That one is not woken earlier, so it comes after its tick. */
 	if (tick + LATENESS_MAX <= wish.latest)
 		return alarms_add(&server->alarms, tick, false, connection);
 	return alarms_add(&server->alarms, fmax(wish.until, wish.latest), true, connection);
