@@ -5,6 +5,7 @@ EXPECTED is a copy of what the image has to be; what a step writes to the image 
 """
 import contextlib
 import errno
+import glob
 import mmap
 import os
 import random
@@ -33,12 +34,24 @@ def opened(flags):
         os.close(fd)
 
 
+def is_stopped():
+    """Are all of the daemon's threads?"""
+    for stat in glob.glob(f"/proc/{PID}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(stat) as file:
+            if file.read().rpartition(")")[2].split()[0] != "T":
+                return False
+    return True
+
+
 @contextlib.contextmanager
 def daemon_stopped():
     # Whoever waits for a daemon that is stopped by himself is ended; the shell lets it go on then.
     signal.alarm(100)
     os.kill(PID, signal.SIGSTOP)
     try:
+        # One thread is told, and tells the others when it runs: until then they would answer.
+        while not is_stopped():
+            time.sleep(0.001)
         yield
     finally:
         os.kill(PID, signal.SIGCONT)

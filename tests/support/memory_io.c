@@ -299,9 +299,15 @@ void memory_io_fail(struct block_io *io, unsigned int kinds, uint64_t nth, int c
 	unlock(m);
 }
 
-uint64_t memory_io_nr_failed(const struct block_io *io)
+uint64_t memory_io_nr_failed(struct block_io *io)
 {
-	return ((const struct memory_io *)io)->nr_failed;
+	struct memory_io *m = of(io);
+	uint64_t nr_failed;
+
+	lock(m);
+	nr_failed = m->nr_failed;
+	unlock(m);
+	return nr_failed;
 }
 
 static bool is_change(const struct memory_io_op *op)

@@ -59,7 +59,7 @@ uint8_t *memory_io_data(struct block_io *io);
  */
 void memory_io_fail(struct block_io *io, unsigned int kinds, uint64_t nth, int code, bool forever);
 /* How many operations failed since memory_io_fail(). */
-uint64_t memory_io_nr_failed(const struct block_io *io);
+uint64_t memory_io_nr_failed(struct block_io *io);
 
 /* Which of the writes that no sync covers are on the disk after the cut. */
 enum memory_io_cut_kind {
