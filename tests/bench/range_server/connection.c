@@ -203,8 +203,8 @@ static void next_chunk(struct connection *connection, double now)
 	uint64_t length = is_limited ? PACE_CHUNK : TURN_MAX;
 
 	connection->chunk_left = connection->left < length ? connection->left : length;
-	connection->until =
-	        pace_take(&connection->pace, &settings->link, now, connection->chunk_left);
+	connection->until = pace_take(&connection->pace, &settings->link, connection->until, now,
+	                              connection->chunk_left);
 	connection->state = SLEEPS_BEFORE_CHUNK;
 }
 
@@ -214,13 +214,14 @@ static void catch_up(struct connection *connection, double now)
 	uint64_t most = connection->left < TURN_MAX ? connection->left : TURN_MAX;
 
 	while (connection->settings->link.rate <= 0 && connection->chunk_left < most) {
+		double due = connection->until;
 		uint64_t length = most - connection->chunk_left;
 
 		if (length > PACE_CHUNK)
 			length = PACE_CHUNK;
 		if (pace_end(&connection->pace, length) > now)
 			break;
-		(void)pace_take(&connection->pace, &connection->settings->link, now, length);
+		(void)pace_take(&connection->pace, &connection->settings->link, due, now, length);
 		connection->chunk_left += length;
 	}
 }
@@ -265,7 +266,6 @@ static int step(struct connection *connection, double now)
 	case TAKES_REQUEST:
 		return take_request(connection, now);
 	case SLEEPS_BEFORE_ANSWER:
-		pace_begin(&connection->pace, connection->until);
 		connection->state = SENDS_HEAD;
 		return 1;
 	case SENDS_HEAD:

@@ -26,8 +26,8 @@ struct connection;
 struct connection_wish {
 	enum { CONNECTION_CLOSED, CONNECTION_SOCKET, CONNECTION_SLEEPS } waits_for;
 	double until;  /* with CONNECTION_SLEEPS: CLOCK_MONOTONIC in seconds */
-	double latest; /* until then it may be put off, and neither the first nor the last byte is
-	                  late */
+	double latest; /* until then it may be put off, but not by more than 10 ms, and neither the
+	                  first nor the last byte is late */
 };
 
 /* Takes the socket over; NULL: no memory, and it is closed. */

@@ -13,13 +13,12 @@ struct pace {
 	double free_at;
 };
 
-/* An answer begins at that time: a chunk of it goes out then, what follows at the rate. A
- * connection that was idle before has saved nothing up. */
-void pace_begin(struct pace *connection, double at);
-
-/* When length bytes that are given to both at the time now have arrived; takes that time of both.
- */
-double pace_take(struct pace *connection, struct pace *link, double now, uint64_t length);
+/* When length bytes that are given to both at the time now, and should have been when they were
+ * due, have arrived, which may be before now; takes that time of both. Lateness of up to 10 ms is
+ * caught up with. Neither has saved anything up while it was idle; but the first chunk of an answer
+ * arrives on its connection when it is due, as time to the first byte is the connection's. */
+double pace_take(struct pace *connection, struct pace *link, double due, double now,
+                 uint64_t length);
 
 /* When length more bytes will have arrived, if nothing holds them up; 0 without a limit. */
 double pace_end(const struct pace *connection, uint64_t length);
