@@ -21,6 +21,7 @@
 #include "core/base/min_max.h"
 #include "core/base/mutex.h"
 #include "core/engine/budget.h"
+#include "core/engine/climb.h"
 #include "core/engine/image.h"
 #include "core/engine/list.h"
 #include "core/engine/pushback.h"
@@ -158,7 +159,7 @@ struct pacing {
 	uint64_t byte_rate;            /* of one connection, bytes per second; 0 unknown */
 	uint64_t reader_ns;            /* when foreground last had a first byte */
 	unsigned int background_limit; /* requests at a time */
-	uint64_t adapted_ns;
+	struct climb climb;            /* of background_limit */
 	struct {
 		uint64_t second;
 		uint64_t bytes;

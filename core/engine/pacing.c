@@ -1,19 +1,22 @@
 /*
  * Background has all its connections while nobody reads what is missing. Who begins to sets it back
  * to a few, and then it goes by foreground's time to the first byte: down by half when that is well
- * above what it is when things are calm, else up by one (additive increase, multiplicative
- * decrease), looked at twice a second. After two seconds without a reader it doubles instead.
+ * above what it is when things are calm, else up by one while that brings more (additive increase,
+ * multiplicative decrease), looked at twice a second. After two seconds without a reader it doubles
+ * instead.
  */
 #include "core/engine/pacing.h"
 
 #include "core/engine/fetch.h"
 
-#define ADAPT_NS       (CF_NS_PER_S / 2)
-#define QUIET_NS       (2 * CF_NS_PER_S)
-#define SLACK_NS       CF_NS_PER_MS
-#define NEAR_BYTES     (UINT64_C(256) << 10)
-#define RATE_MIN_BYTES (UINT64_C(256) << 10)
-#define UNLIMITED      256u
+#define ADAPT_NS (CF_NS_PER_S / 2)
+/* What one more request brings shows when its first byte is long there. */
+#define SETTLE_FIRST_BYTES 8
+#define QUIET_NS           (2 * CF_NS_PER_S)
+#define SLACK_NS           CF_NS_PER_MS
+#define NEAR_BYTES         (UINT64_C(256) << 10)
+#define RATE_MIN_BYTES     (UINT64_C(256) << 10)
+#define UNLIMITED          256u
 /* The part of the connections that background goes on with when a reader comes. */
 #define BEGIN_PART 4
 
@@ -27,12 +30,24 @@ static uint64_t smooth(uint64_t old, uint64_t sample)
 	return old ? old - old / 4 + sample / 4 : sample;
 }
 
-static void slow_down(struct pacing *pacing, unsigned int running, uint64_t now_ns)
+static void adapt(struct image *img, unsigned int limit, uint64_t now_ns) CF_IMAGE_LOCKED
 {
-	unsigned int base = running < pacing->background_limit ? running : pacing->background_limit;
+	img->pacing.background_limit = limit;
+	climb_begin(&img->pacing.climb, img->fetches.nr_bytes, now_ns);
+}
 
-	pacing->background_limit = base > 1 ? base / 2 : 1;
-	pacing->adapted_ns = now_ns;
+static void slow_down(struct image *img, unsigned int running, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	unsigned int limit = img->pacing.background_limit;
+	unsigned int base = running < limit ? running : limit;
+
+	adapt(img, base > 1 ? base / 2 : 1, now_ns);
+}
+
+/* Has the limit been there for so long that one sees what it does? */
+static bool is_settled(const struct pacing *pacing, uint64_t now_ns)
+{
+	return now_ns >= pacing->climb.since_ns + ADAPT_NS;
 }
 
 /* A quarter above what it is when things are calm. */
@@ -55,8 +70,7 @@ void pacing_reader_locked(struct image *img, uint64_t now_ns)
 	unsigned int few = (unsigned int)max_u64(all / BEGIN_PART, 1);
 
 	if (is_quiet(pacing, now_ns)) {
-		if (few < pacing->background_limit)
-			pacing->background_limit = few;
+		adapt(img, few < pacing->background_limit ? few : pacing->background_limit, now_ns);
 		fetch_shed_background_locked(img, pacing->background_limit);
 	}
 	pacing->reader_ns = now_ns;
@@ -74,16 +88,30 @@ void pacing_first_byte_locked(struct image *img, const struct fetch *fetch, uint
 	pacing->calm_ns = pacing->calm_ns
 	                          ? min_u64(pacing->calm_ns + pacing->calm_ns / 128 + 1, sample)
 	                          : sample;
-	if (now_ns < pacing->adapted_ns + ADAPT_NS)
-		return;
-	if (is_slow(pacing) && img->fetches.nr_running[SOURCE_BACKGROUND])
-		slow_down(pacing, img->fetches.nr_running[SOURCE_BACKGROUND], now_ns);
+	if (is_settled(pacing, now_ns) && is_slow(pacing) &&
+	    img->fetches.nr_running[SOURCE_BACKGROUND])
+		slow_down(img, img->fetches.nr_running[SOURCE_BACKGROUND], now_ns);
 }
 
 void pacing_pushback_locked(struct image *img, uint64_t now_ns)
 {
-	if (now_ns >= img->pacing.adapted_ns + ADAPT_NS)
-		slow_down(&img->pacing, img->fetches.nr_running[SOURCE_BACKGROUND] + 1, now_ns);
+	if (is_settled(&img->pacing, now_ns))
+		slow_down(img, img->fetches.nr_running[SOURCE_BACKGROUND] + 1, now_ns);
+}
+
+/* A request of the background is over, and brought bytes. */
+static void speed_up(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	struct pacing *pacing = &img->pacing;
+
+	if (pacing->background_limit >= UNLIMITED || !is_settled(pacing, now_ns))
+		return;
+	if (is_quiet(pacing, now_ns))
+		adapt(img, 2 * pacing->background_limit, now_ns);
+	else if (!is_slow(pacing) &&
+	         now_ns >= pacing->climb.since_ns + SETTLE_FIRST_BYTES * pacing->first_byte_ns)
+		pacing->background_limit = climb_next(&pacing->climb, pacing->background_limit,
+		                                      img->fetches.nr_bytes, now_ns);
 }
 
 void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
@@ -94,12 +122,8 @@ void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint
 	if (fetch->first_byte_ns && now_ns > fetch->first_byte_ns && bytes >= RATE_MIN_BYTES)
 		pacing->byte_rate = smooth(pacing->byte_rate,
 		                           bytes * CF_NS_PER_S / (now_ns - fetch->first_byte_ns));
-	if (fetch->class == SOURCE_BACKGROUND && bytes && pacing->background_limit < UNLIMITED &&
-	    now_ns >= pacing->adapted_ns + ADAPT_NS &&
-	    (is_quiet(pacing, now_ns) || !is_slow(pacing))) {
-		pacing->background_limit += is_quiet(pacing, now_ns) ? pacing->background_limit : 1;
-		pacing->adapted_ns = now_ns;
-	}
+	if (fetch->class == SOURCE_BACKGROUND && bytes)
+		speed_up(img, now_ns);
 	if (bytes)
 		pushback_served(&img->pushback, now_ns);
 }
