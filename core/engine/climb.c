@@ -2,15 +2,17 @@
 
 #include "core/base/clock.h"
 
-/* Of n connections that are bound each by itself, one more brings the nth part. This part of that
- * has to show. */
-#define PART 4
+/* A step up is this part of what there is, at least one. */
+#define STEP_PART 4
+/* Connections that are each bound by itself bring as many times more as they are more. This part of
+ * that has to show. */
+#define GAIN_PART 2
 
-static void measure(struct climb *climb, double before, uint64_t bytes, uint64_t now_ns)
+static void measure(struct climb *climb, bool counts, uint64_t bytes, uint64_t now_ns)
 {
 	climb->since_ns = now_ns;
 	climb->since_bytes = bytes;
-	climb->before = before;
+	climb->counts = counts;
 }
 
 void climb_begin(struct climb *climb, uint64_t bytes, uint64_t now_ns)
@@ -26,24 +28,34 @@ static double rate_of(const struct climb *climb, uint64_t bytes, uint64_t now_ns
 	               : 0;
 }
 
+/* Has the last step brought too little? */
+static bool was_useless(const struct climb *climb, unsigned int limit, double rate)
+{
+	double more = (double)(limit - climb->from) / climb->from;
+
+	return rate < climb->before * (1 + more / GAIN_PART);
+}
+
 unsigned int climb_next(struct climb *climb, unsigned int limit, uint64_t bytes, uint64_t now_ns)
 {
 	double rate = rate_of(climb, bytes, now_ns);
-	double before = climb->before;
+	unsigned int from = climb->from;
 
-	if (!climb->settled) {
-		measure(climb, 0, bytes, now_ns);
-		climb->settled = true;
+	if (!climb->counts) {
+		measure(climb, true, bytes, now_ns);
 		return limit;
 	}
-	if (before > 0 && rate < before + before / (PART * (limit - 1))) {
-		measure(climb, 0, bytes, now_ns);
+	if (from && was_useless(climb, limit, rate)) {
+		measure(climb, false, bytes, now_ns);
+		climb->from = 0;
 		climb->hold_ns = now_ns + CLIMB_HOLD_NS;
-		return limit - 1;
+		return from;
 	}
-	/* What it brings is measured on. */
+	/* Until then it is counted on. */
 	if (now_ns < climb->hold_ns)
 		return limit;
-	measure(climb, rate, bytes, now_ns);
-	return limit + 1;
+	measure(climb, false, bytes, now_ns);
+	climb->from = limit;
+	climb->before = rate;
+	return limit + (limit > STEP_PART ? limit / STEP_PART : 1);
 }

@@ -157,7 +157,7 @@ struct pacing {
 	uint64_t first_byte_ns;        /* smoothed time to the first byte, foreground; 0 unknown */
 	uint64_t calm_ns;              /* the same while things are calm: a slowly rising minimum */
 	uint64_t byte_rate;            /* of one connection, bytes per second; 0 unknown */
-	uint64_t reader_ns;            /* when foreground last had a first byte */
+	uint64_t reader_ns;            /* when foreground or read-ahead was last asked for */
 	unsigned int background_limit; /* requests at a time */
 	struct climb climb;            /* of background_limit */
 	struct {

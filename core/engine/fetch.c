@@ -328,6 +328,8 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 		outage_turn_taken_locked(img, now_ns);
 		fresh = true;
 	}
+	if (fetch->class != SOURCE_BACKGROUND && !fetch->is_probe)
+		pacing_reader_locked(img, now_ns);
 	list_add_tail(&img->fetches.running, &fetch->link);
 	img->fetches.nr_running[fetch->class]++;
 	img->fetches.nr_requests++;
@@ -346,8 +348,6 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 	        .fresh_connection = fresh,
 	        .sink = &fetch_sink,
 	};
-	if (fetch->class != SOURCE_BACKGROUND && !fetch->is_probe)
-		pacing_reader_locked(img, now_ns);
 	hydrator_wake_before_locked(img, now_ns + silence_ns_locked(img));
 	source_submit(img->source, &fetch->req);
 }

@@ -1,22 +1,23 @@
 /*
  * Background has all its connections while nobody reads what is missing. Who begins to sets it back
  * to a few, and then it goes by foreground's time to the first byte: down by half when that is well
- * above what it is when things are calm, else up by one while that brings more (additive increase,
- * multiplicative decrease), looked at twice a second. After two seconds without a reader it doubles
- * instead.
+ * above what it is when things are calm, at most twice a second, else up step by step while that
+ * brings more (climb.h). After two seconds without a reader it doubles instead, with each request
+ * that is over.
  */
 #include "core/engine/pacing.h"
 
 #include "core/engine/fetch.h"
 
 #define ADAPT_NS (CF_NS_PER_S / 2)
-/* What one more request brings shows when its first byte is long there. */
-#define SETTLE_FIRST_BYTES 8
-#define QUIET_NS           (2 * CF_NS_PER_S)
-#define SLACK_NS           CF_NS_PER_MS
-#define NEAR_BYTES         (UINT64_C(256) << 10)
-#define RATE_MIN_BYTES     (UINT64_C(256) << 10)
-#define UNLIMITED          256u
+/* What more requests bring shows when their first bytes are long there. */
+#define SHOW_FIRST_BYTES 4
+#define SHOW_MAX_NS      (2 * CF_NS_PER_S)
+#define QUIET_NS         (2 * CF_NS_PER_S)
+#define SLACK_NS         CF_NS_PER_MS
+#define NEAR_BYTES       (UINT64_C(256) << 10)
+#define RATE_MIN_BYTES   (UINT64_C(256) << 10)
+#define UNLIMITED        256u
 /* The part of the connections that background goes on with when a reader comes. */
 #define BEGIN_PART 4
 
@@ -44,7 +45,7 @@ static void slow_down(struct image *img, unsigned int running, uint64_t now_ns) 
 	adapt(img, base > 1 ? base / 2 : 1, now_ns);
 }
 
-/* Has the limit been there for so long that one sees what it does? */
+/* Has the limit been there for so long that another one may follow? */
 static bool is_settled(const struct pacing *pacing, uint64_t now_ns)
 {
 	return now_ns >= pacing->climb.since_ns + ADAPT_NS;
@@ -56,9 +57,11 @@ static bool is_slow(const struct pacing *pacing)
 	return pacing->first_byte_ns > pacing->calm_ns + pacing->calm_ns / 4 + SLACK_NS;
 }
 
-static bool is_quiet(const struct pacing *pacing, uint64_t now_ns)
+/* Nobody waits for bytes of the source, and nobody did lately. */
+static bool is_quiet(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
-	return now_ns > pacing->reader_ns + QUIET_NS;
+	return now_ns > img->pacing.reader_ns + QUIET_NS &&
+	       !img->fetches.nr_running[SOURCE_FOREGROUND];
 }
 
 /* A few connections go on; what the others were to bring is asked for again later. */
@@ -69,8 +72,9 @@ void pacing_reader_locked(struct image *img, uint64_t now_ns)
 	        (unsigned int)min_u64(img->settings.max_connections, img->pushback.limit);
 	unsigned int few = (unsigned int)max_u64(all / BEGIN_PART, 1);
 
-	if (is_quiet(pacing, now_ns)) {
-		adapt(img, few < pacing->background_limit ? few : pacing->background_limit, now_ns);
+	if (is_quiet(img, now_ns)) {
+		if (few < pacing->background_limit)
+			adapt(img, few, now_ns);
 		fetch_shed_background_locked(img, pacing->background_limit);
 	}
 	pacing->reader_ns = now_ns;
@@ -99,6 +103,17 @@ void pacing_pushback_locked(struct image *img, uint64_t now_ns)
 		slow_down(img, img->fetches.nr_running[SOURCE_BACKGROUND] + 1, now_ns);
 }
 
+/* Is it the limit that bounds background, and does it show what it brings? Seen when one is over.
+ */
+static bool is_shown(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
+{
+	const struct pacing *pacing = &img->pacing;
+	uint64_t long_ns = min_u64(SHOW_FIRST_BYTES * pacing->first_byte_ns, SHOW_MAX_NS);
+
+	return img->fetches.nr_running[SOURCE_BACKGROUND] + 1 >= pacing->background_limit &&
+	       now_ns >= pacing->climb.since_ns + long_ns;
+}
+
 /* A request of the background is over, and brought bytes. */
 static void speed_up(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
@@ -106,10 +121,9 @@ static void speed_up(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 
 	if (pacing->background_limit >= UNLIMITED || !is_settled(pacing, now_ns))
 		return;
-	if (is_quiet(pacing, now_ns))
+	if (is_quiet(img, now_ns))
 		adapt(img, 2 * pacing->background_limit, now_ns);
-	else if (!is_slow(pacing) &&
-	         now_ns >= pacing->climb.since_ns + SETTLE_FIRST_BYTES * pacing->first_byte_ns)
+	else if (!is_slow(pacing) && is_shown(img, now_ns))
 		pacing->background_limit = climb_next(&pacing->climb, pacing->background_limit,
 		                                      img->fetches.nr_bytes, now_ns);
 }

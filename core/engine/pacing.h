@@ -1,5 +1,5 @@
 /* What the connections can do, measured: time to the first byte, rate, and how many requests
- * background may have without slowing readers down. */
+ * background may have without slowing readers down, and no more than bring something. */
 #ifndef CLONEFS_ENGINE_PACING_H
 #define CLONEFS_ENGINE_PACING_H
 
@@ -7,7 +7,7 @@
 
 void pacing_init(struct pacing *pacing);
 
-/* A request is sent that somebody waits for, or will soon. */
+/* A request is about to be sent that somebody waits for, or will soon. It does not run yet. */
 void pacing_reader_locked(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 void pacing_first_byte_locked(struct image *img, const struct fetch *fetch,
                               uint64_t now_ns) CF_IMAGE_LOCKED;

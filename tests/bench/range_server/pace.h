@@ -14,9 +14,10 @@ struct pace {
 };
 
 /* When length bytes that are given to both at the time now, and should have been when they were
- * due, have arrived, which may be before now; takes that time of both. Lateness of up to 10 ms is
- * caught up with. Neither has saved anything up while it was idle; but the first chunk of an answer
- * arrives on its connection when it is due, as time to the first byte is the connection's. */
+ * due, have arrived, which may be before now; takes that time of both. Lateness is caught up with,
+ * up to 10 ms of it and on a connection a chunk. Neither has saved anything up while it was idle;
+ * but the time to the first byte is the connection's: one that was idle until then, for as long as
+ * a chunk takes at least, has the first chunk of an answer when it is due. */
 double pace_take(struct pace *connection, struct pace *link, double due, double now,
                  uint64_t length);
 

@@ -206,30 +206,76 @@ static void a_connection_keeps_its_rate_however_late_it_is_woken(void **state)
 	}
 }
 
-static void who_is_late_catches_up_with_ten_milliseconds(void **state)
+/* Below 64 KiB in the time to the first byte, the chunk before is not over when the next is due. */
+static void a_slow_connection_gives_its_next_answer_when_it_can(void **state)
 {
-	double rate = 100 * MIB;
-	double rest = (double)(4 * MIB - PACE_CHUNK) / rate;
+	double rate = MIB;
 	struct rig rig;
+	double asked;
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		double lag = i ? 0.030 : 0.005;
+	rig_init(&rig, 1, rate, false);
+	assert_answered(&rig, &rig.clients[0], 256 * KIB, rate, true);
+	asked = rig.now;
+	ask(&rig, &rig.clients[0], 256 * KIB);
+	run(&rig, asked, rate, 0, true);
+	assert_near(rig.clients[0].first_at, asked + PACE_CHUNK / rate, ACCURACY);
+	assert_near(rig.clients[0].last_at, asked + 256 * KIB / rate, ACCURACY);
+	rig_fini(&rig);
+}
+
+/* Late once, in the middle of 4 MiB. */
+static void assert_catches_up(bool link, double lag)
+{
+	double rate = 100 * MIB;
+	double rest = (double)(4 * MIB - (link ? 0 : PACE_CHUNK)) / rate;
+	double lost = fmax(lag - PUT_OFF, 0);
+	struct rig rig;
+	double begin;
+
+	rig_init(&rig, 1, rate, link);
+	begin = rig.now + TTFB;
+	ask(&rig, &rig.clients[0], 4 * MIB);
+	while (rig.now < begin + rest / 2) {
+		rig.now = rig.clients[0].wish.until;
+		go_on(&rig, &rig.clients[0]);
+	}
+	rig.now += lag;
+	run(&rig, begin, rate, link ? 0 : PACE_CHUNK, false);
+	assert_int_equal(rig.clients[0].received, 4 * MIB);
+	assert_near(rig.clients[0].last_at, begin + rest + lost,
+	            lost > 0 ? 2 * PACE_CHUNK / rate : ACCURACY);
+	rig_fini(&rig);
+}
+
+static void who_is_late_catches_up_with_ten_milliseconds(void **state)
+{
+	(void)state;
+	assert_catches_up(false, 0.005);
+	assert_catches_up(false, 0.030);
+	assert_catches_up(true, 0.005);
+	assert_catches_up(true, 0.030);
+}
+
+/* Whichever is the slower one. */
+static void connections_and_their_link_can_both_be_limited(void **state)
+{
+	static const double links[] = {50 * MIB, 150 * MIB, 1000.0 * MIB};
+	double rate = 100 * MIB;
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		double both = fmin(2 * rate, links[i]);
+		struct rig rig;
 		double begin;
 
-		rig_init(&rig, 1, rate, false);
+		rig_init(&rig, 2, rate, false);
+		rig.settings.link.rate = links[i];
 		begin = rig.now + TTFB;
-		ask(&rig, &rig.clients[0], 4 * MIB);
-		/* Once, in the middle. */
-		while (rig.now < begin + rest / 2) {
-			rig.now = rig.clients[0].wish.until;
-			go_on(&rig, &rig.clients[0]);
-		}
-		rig.now += lag;
-		run(&rig, begin, rate, PACE_CHUNK, false);
-		assert_int_equal(rig.clients[0].received, 4 * MIB);
-		assert_near(rig.clients[0].last_at, begin + rest + (i ? lag - 0.010 : 0),
-		            i ? 2 * PACE_CHUNK / rate : ACCURACY);
+		for (unsigned int j = 0; j < rig.nr; j++)
+			ask(&rig, &rig.clients[j], 4 * MIB);
+		run(&rig, begin, both, 2 * PACE_CHUNK, false);
+		assert_near(rig.now, begin + 8 * MIB / both, 2 * PACE_CHUNK / rate);
 		rig_fini(&rig);
 	}
 }
@@ -275,7 +321,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_connection_keeps_its_rate_however_late_it_is_woken),
+	        cmocka_unit_test(a_slow_connection_gives_its_next_answer_when_it_can),
 	        cmocka_unit_test(who_is_late_catches_up_with_ten_milliseconds),
+	        cmocka_unit_test(connections_and_their_link_can_both_be_limited),
 	        cmocka_unit_test(a_link_serves_its_connections_in_turn),
 	        cmocka_unit_test(without_a_limit_all_comes_after_the_first_byte),
 	};

@@ -15,15 +15,24 @@ struct walk {
 	uint64_t bytes, now_ns;
 };
 
-static void step(struct walk *walk, uint64_t ms)
+/* Half a second. */
+static void look(struct walk *walk)
 {
 	uint64_t rate = walk->limit * walk->rates.each;
 
-	if (rate > walk->rates.all)
-		rate = walk->rates.all;
-	walk->now_ns += ms * CF_NS_PER_MS;
-	walk->bytes += rate * ms / 1000;
+	walk->now_ns += CF_NS_PER_S / 2;
+	walk->bytes += (rate < walk->rates.all ? rate : walk->rates.all) / 2;
 	walk->limit = climb_next(&walk->climb, walk->limit, walk->bytes, walk->now_ns);
+}
+
+/* At the first look at a limit nothing happens. */
+static void step(struct walk *walk)
+{
+	unsigned int before = walk->limit;
+
+	look(walk);
+	assert_int_equal(walk->limit, before);
+	look(walk);
 }
 
 static struct walk walk_from(unsigned int limit, struct rates rates)
@@ -31,19 +40,18 @@ static struct walk walk_from(unsigned int limit, struct rates rates)
 	struct walk walk = {.limit = limit, .rates = rates, .now_ns = CF_NS_PER_S};
 
 	climb_begin(&walk.climb, walk.bytes, walk.now_ns);
-	step(&walk, 500);
-	assert_int_equal(walk.limit, limit);
 	return walk;
 }
 
 static void connections_that_bring_more_are_taken(void **state)
 {
+	static const unsigned int limits[] = {2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22};
 	struct walk walk = walk_from(1, (struct rates){8 * MIB, 1024 * MIB});
 
 	(void)state;
-	for (unsigned int i = 2; i < 100; i++) {
-		step(&walk, 500);
-		assert_int_equal(walk.limit, i);
+	for (unsigned int i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		step(&walk);
+		assert_int_equal(walk.limit, limits[i]);
 	}
 }
 
@@ -58,8 +66,11 @@ static void what_is_full_gets_no_more(void **state)
 	for (int i = 0; i < 60; i++) {
 		unsigned int before = walk.limit;
 
-		step(&walk, 500);
+		look(&walk);
 		nr_tries += walk.limit > before;
+		/* That it becomes less meanwhile is not held against what was before the step. */
+		if (walk.limit < before)
+			walk.rates.all = 100 * MIB;
 		if (walk.limit > most)
 			most = walk.limit;
 	}
@@ -73,9 +84,38 @@ static void it_stops_where_it_is_full(void **state)
 	struct walk walk = walk_from(1, (struct rates){10 * MIB, 75 * MIB});
 
 	(void)state;
-	for (int i = 0; i < 20; i++)
-		step(&walk, 500);
-	assert_in_range(walk.limit, 8, 9);
+	for (int i = 0; i < 40; i++)
+		look(&walk);
+	assert_in_range(walk.limit, 8, 10);
+}
+
+/* From 8 to 10 is a quarter more: an eighth of the bytes has to show. */
+static void half_of_what_a_step_could_bring_has_to_show(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct walk walk = walk_from(8, (struct rates){8 * MIB, 1024 * MIB});
+
+		step(&walk);
+		assert_int_equal(walk.limit, 10);
+		walk.rates.all = 8 * 8 * MIB * (i ? 1130 : 1120) / 1000;
+		step(&walk);
+		assert_int_equal(walk.limit, i ? 12 : 8);
+	}
+}
+
+static void a_new_connection_may_begin_slowly(void **state)
+{
+	struct walk walk = walk_from(4, (struct rates){8 * MIB, 1024 * MIB});
+
+	(void)state;
+	step(&walk);
+	assert_int_equal(walk.limit, 5);
+	walk.rates.all = 4 * 8 * MIB;
+	look(&walk);
+	walk.rates.all = 1024 * MIB;
+	look(&walk);
+	assert_int_equal(walk.limit, 6);
 }
 
 static void it_goes_on_when_there_is_more(void **state)
@@ -83,12 +123,12 @@ static void it_goes_on_when_there_is_more(void **state)
 	struct walk walk = walk_from(4, (struct rates){50 * MIB, 119 * MIB});
 
 	(void)state;
-	for (int i = 0; i < 4; i++)
-		step(&walk, 500);
+	step(&walk);
+	step(&walk);
 	assert_int_equal(walk.limit, 4);
 	walk.rates.all = 1000 * MIB;
-	for (int i = 0; i < 30; i++)
-		step(&walk, 500);
+	for (int i = 0; i < 40; i++)
+		look(&walk);
 	assert_true(walk.limit > 10);
 }
 
@@ -98,17 +138,15 @@ static void a_change_from_outside_begins_anew(void **state)
 	struct walk walk = walk_from(12, (struct rates){8 * MIB, 1024 * MIB});
 
 	(void)state;
-	step(&walk, 500);
-	assert_int_equal(walk.limit, 13);
+	step(&walk);
+	assert_int_equal(walk.limit, 15);
 	walk.limit = 6;
 	climb_begin(&walk.climb, walk.bytes, walk.now_ns);
 	/* Those that were let go have something to say still. */
 	walk.bytes += 64 * MIB;
-	step(&walk, 500);
-	assert_int_equal(walk.limit, 6);
-	step(&walk, 500);
+	step(&walk);
 	assert_int_equal(walk.limit, 7);
-	step(&walk, 500);
+	step(&walk);
 	assert_int_equal(walk.limit, 8);
 }
 
@@ -117,14 +155,13 @@ static void what_was_full_is_forgotten_then(void **state)
 	struct walk walk = walk_from(4, (struct rates){50 * MIB, 119 * MIB});
 
 	(void)state;
-	step(&walk, 500);
-	step(&walk, 500);
+	step(&walk);
+	step(&walk);
 	assert_int_equal(walk.limit, 4);
 	walk.limit = 2;
 	climb_begin(&walk.climb, walk.bytes, walk.now_ns);
-	for (int i = 0; i < 3; i++)
-		step(&walk, 500);
-	assert_int_equal(walk.limit, 4);
+	step(&walk);
+	assert_int_equal(walk.limit, 3);
 }
 
 static void nothing_at_all_is_no_reason_to_step_back(void **state)
@@ -132,8 +169,10 @@ static void nothing_at_all_is_no_reason_to_step_back(void **state)
 	struct walk walk = walk_from(1, (struct rates){0, 0});
 
 	(void)state;
-	assert_int_equal(climb_next(&walk.climb, 1, 0, walk.now_ns), 2);
-	assert_int_equal(climb_next(&walk.climb, 2, 0, walk.now_ns), 3);
+	step(&walk);
+	assert_int_equal(walk.limit, 2);
+	step(&walk);
+	assert_int_equal(walk.limit, 3);
 }
 
 int main(void)
@@ -142,6 +181,8 @@ int main(void)
 	        cmocka_unit_test(connections_that_bring_more_are_taken),
 	        cmocka_unit_test(what_is_full_gets_no_more),
 	        cmocka_unit_test(it_stops_where_it_is_full),
+	        cmocka_unit_test(half_of_what_a_step_could_bring_has_to_show),
+	        cmocka_unit_test(a_new_connection_may_begin_slowly),
 	        cmocka_unit_test(it_goes_on_when_there_is_more),
 	        cmocka_unit_test(a_change_from_outside_begins_anew),
 	        cmocka_unit_test(what_was_full_is_forgotten_then),
