@@ -12,6 +12,7 @@
 #define ADAPT_NS (CF_NS_PER_S / 2)
 /* What more requests bring shows when their first bytes are long there. */
 #define SHOW_FIRST_BYTES 4
+#define SHOW_MIN_NS      (CF_NS_PER_S / 4)
 #define SHOW_MAX_NS      (2 * CF_NS_PER_S)
 #define QUIET_NS         (2 * CF_NS_PER_S)
 #define SLACK_NS         CF_NS_PER_MS
@@ -108,7 +109,8 @@ void pacing_pushback_locked(struct image *img, uint64_t now_ns)
 static bool is_shown(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	const struct pacing *pacing = &img->pacing;
-	uint64_t long_ns = min_u64(SHOW_FIRST_BYTES * pacing->first_byte_ns, SHOW_MAX_NS);
+	uint64_t long_ns = max_u64(min_u64(SHOW_FIRST_BYTES * pacing->first_byte_ns, SHOW_MAX_NS),
+	                           SHOW_MIN_NS);
 
 	return img->fetches.nr_running[SOURCE_BACKGROUND] + 1 >= pacing->background_limit &&
 	       now_ns >= pacing->climb.since_ns + long_ns;
@@ -119,11 +121,11 @@ static void speed_up(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	struct pacing *pacing = &img->pacing;
 
-	if (pacing->background_limit >= UNLIMITED || !is_settled(pacing, now_ns))
+	if (pacing->background_limit >= UNLIMITED)
 		return;
-	if (is_quiet(img, now_ns))
+	if (is_quiet(img, now_ns) && is_settled(pacing, now_ns))
 		adapt(img, 2 * pacing->background_limit, now_ns);
-	else if (!is_slow(pacing) && is_shown(img, now_ns))
+	else if (!is_quiet(img, now_ns) && !is_slow(pacing) && is_shown(img, now_ns))
 		pacing->background_limit = climb_next(&pacing->climb, pacing->background_limit,
 		                                      img->fetches.nr_bytes, now_ns);
 }
