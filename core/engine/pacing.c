@@ -2,8 +2,7 @@
  * Background has all its connections while nobody reads what is missing. Who begins to sets it back
  * to a few, and then it goes by foreground's time to the first byte: down by half when that is well
  * above what it is when things are calm, at most twice a second, else up step by step while that
- * brings more (climb.h). After two seconds without a reader it doubles instead, with each request
- * that is over.
+ * brings more (climb.h). After two seconds without a reader it doubles instead.
  */
 #include "core/engine/pacing.h"
 
