@@ -7,6 +7,8 @@
 /* Connections that are each bound by itself bring as many times more as they are more. This part of
  * that has to show. */
 #define GAIN_PART 2
+/* After a step that brought too little the next one comes so much later. */
+#define HOLD_NS (10 * CF_NS_PER_S)
 
 static void measure(struct climb *climb, bool counts, uint64_t bytes, uint64_t now_ns)
 {
@@ -48,7 +50,7 @@ unsigned int climb_next(struct climb *climb, unsigned int limit, uint64_t bytes,
 	if (from && was_useless(climb, limit, rate)) {
 		measure(climb, false, bytes, now_ns);
 		climb->from = 0;
-		climb->hold_ns = now_ns + CLIMB_HOLD_NS;
+		climb->hold_ns = now_ns + HOLD_NS;
 		return from;
 	}
 	/* Until then it is counted on. */

@@ -14,14 +14,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* After a step that brought nothing: the next one comes so much later. */
-#define CLIMB_HOLD_NS (10 * UINT64_C(1000000000))
-
 /* All zero: nothing is known. */
 struct climb {
-	uint64_t since_ns;    /* the limit changed, or was looked at first: all since is counted */
+	uint64_t since_ns; /* when the limit changed; once it counts, when it was first looked at */
 	uint64_t since_bytes; /* as many had come by then */
-	bool counts;          /* it was looked at */
+	bool counts;          /* what has come since then is what the limit brings */
 	unsigned int from;    /* the limit before the last step up; 0: the last change was none */
 	double before;        /* what that brought, bytes per second */
 	uint64_t hold_ns;     /* no step up before */

@@ -103,8 +103,7 @@ void pacing_pushback_locked(struct image *img, uint64_t now_ns)
 		slow_down(img, img->fetches.nr_running[SOURCE_BACKGROUND] + 1, now_ns);
 }
 
-/* Is it the limit that bounds background, and does it show what it brings? Seen when one is over.
- */
+/* When a request is over: was it the limit that bounded them, and does it show what it brings? */
 static bool is_shown(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 {
 	const struct pacing *pacing = &img->pacing;
@@ -122,11 +121,13 @@ static void speed_up(struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED
 
 	if (pacing->background_limit >= UNLIMITED)
 		return;
-	if (is_quiet(img, now_ns) && is_settled(pacing, now_ns))
-		adapt(img, 2 * pacing->background_limit, now_ns);
-	else if (!is_quiet(img, now_ns) && !is_slow(pacing) && is_shown(img, now_ns))
+	if (is_quiet(img, now_ns)) {
+		if (is_settled(pacing, now_ns))
+			adapt(img, 2 * pacing->background_limit, now_ns);
+	} else if (!is_slow(pacing) && is_shown(img, now_ns)) {
 		pacing->background_limit = climb_next(&pacing->climb, pacing->background_limit,
 		                                      img->fetches.nr_bytes, now_ns);
+	}
 }
 
 void pacing_fetch_over_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)

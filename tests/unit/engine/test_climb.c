@@ -118,14 +118,23 @@ static void a_new_connection_may_begin_slowly(void **state)
 	assert_int_equal(walk.limit, 6);
 }
 
-static void it_goes_on_when_there_is_more(void **state)
+/* Four fill the source, and one more was in vain. */
+static struct walk walk_on_full(void)
 {
 	struct walk walk = walk_from(4, (struct rates){50 * MIB, 119 * MIB});
 
-	(void)state;
 	step(&walk);
+	assert_int_equal(walk.limit, 5);
 	step(&walk);
 	assert_int_equal(walk.limit, 4);
+	return walk;
+}
+
+static void it_goes_on_when_there_is_more(void **state)
+{
+	struct walk walk = walk_on_full();
+
+	(void)state;
 	walk.rates.all = 1000 * MIB;
 	for (int i = 0; i < 40; i++)
 		look(&walk);
@@ -152,12 +161,9 @@ static void a_change_from_outside_begins_anew(void **state)
 
 static void what_was_full_is_forgotten_then(void **state)
 {
-	struct walk walk = walk_from(4, (struct rates){50 * MIB, 119 * MIB});
+	struct walk walk = walk_on_full();
 
 	(void)state;
-	step(&walk);
-	step(&walk);
-	assert_int_equal(walk.limit, 4);
 	walk.limit = 2;
 	climb_begin(&walk.climb, walk.bytes, walk.now_ns);
 	step(&walk);
