@@ -262,7 +262,14 @@ static void it_doubles_when_the_reader_has_left(void **state)
 	go_on_for(&rig, 30);
 	assert_in_range(limit_of(&rig), FEW, FEW + 1);
 	rig.reads = false;
-	go_on_for(&rig, 40);
+	go_on_for(&rig, 20);
+	/* At most twice a second, and until all connections are used. */
+	for (int i = 0; i < 4; i++) {
+		unsigned int before = limit_of(&rig);
+
+		go_on_for(&rig, 5);
+		assert_in_range(limit_of(&rig), before, 2 * before);
+	}
 	assert_true(limit_of(&rig) >= CONNECTIONS);
 	go_on_for(&rig, 1000);
 	assert_true(limit_of(&rig) >= CONNECTIONS);
