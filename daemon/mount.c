@@ -53,6 +53,12 @@ static int unmount_lazily(const char *path)
 	return errno == EPERM ? unmount_by_helper(path) : -errno;
 }
 
+/* Whoever asked while the daemon died hears the second, who asks later the first. */
+static bool is_dead(int error)
+{
+	return error == ENOTCONN || error == ECONNABORTED;
+}
+
 /* The real path of something that may be a dead mountpoint, which cannot be looked into. */
 static int real_path(const char *path, char **ret_path)
 {
@@ -63,7 +69,7 @@ static int real_path(const char *path, char **ret_path)
 	*ret_path = realpath(path, NULL);
 	if (*ret_path)
 		return 0;
-	if (errno != ENOTCONN)
+	if (!is_dead(errno))
 		return -errno;
 	last = strrchr(path, '/');
 	if (!last || !last[1] || strcmp(last, "/.") == 0 || strcmp(last, "/..") == 0)
@@ -88,7 +94,7 @@ static int look_at(const char *path, bool is_clonefs, struct stat *ret_st)
 	struct statvfs fs;
 
 	if (stat(path, ret_st) < 0 || (is_clonefs && statvfs(path, &fs) < 0))
-		return -errno;
+		return is_dead(errno) ? -ENOTCONN : -errno;
 	return 0;
 }
 

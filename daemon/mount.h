@@ -17,8 +17,9 @@ struct mount_place {
 
 /*
  * Looks at @path (absolute): it must be a folder or a regular file. A mountpoint that a clonefs
- * which is gone has left behind (ENOTCONN) is unmounted first; with @look_only it stays and is
- * taken for a folder. -EINVAL, -ENOENT, ... with one sentence. Give back with mount_place_fini().
+ * which is gone, or dies meanwhile, has left behind is unmounted first; with @look_only it stays
+ * and is taken for a folder. -EINVAL, -ENOENT, ... with one sentence. Give back with
+ * mount_place_fini().
  */
 int mount_place_find(const char *path, bool look_only, struct mount_place *ret_place,
                      struct cf_error *err);

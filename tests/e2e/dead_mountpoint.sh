@@ -42,6 +42,17 @@ kill_daemon
 mount_clonefs "$URL/disk.raw" "$T/mnt" no_hydration
 exec 7<&-
 assert_same_file "$T/mnt/disk.raw" "$T/expected"
+
+# One that dies while it is asked whether it lives.
+PID=$(status_field pid)
+kill -STOP "$PID"
+"$MOUNT_CLONEFS" -o "no_hydration,state_dir=$(state_dir_of),name=$(clone_name "$T/mnt")" "$URL/disk.raw" "$T/mnt" &
+# Its child, the daemon, is in stat, statfs, newfstatat or statx (x86-64).
+asks() { grep -qE '^(4|137|262|332) ' "/proc/$(pgrep -P "$1")/syscall"; }
+wait_for 60 asks $!
+kill -KILL "$PID"
+wait $! || fail "a daemon that died while it was asked is in the way"
+assert_same_file "$T/mnt/disk.raw" "$T/expected"
 umount_clonefs
 ! mountpoint -q "$T/mnt" || fail "something is left mounted"
 
