@@ -5,7 +5,8 @@
  * tickets are collected at the start, and those that come later share the next.
  *
  * Between commits the destination is told to write back what it has, a part at a time: a second's
- * worth at once would hold up those who write meanwhile, and the sync.
+ * worth at once would hold up those who write meanwhile, and the sync. Neither is done while
+ * patience.h holds.
  */
 #include "core/engine/committer.h"
 
@@ -23,6 +24,7 @@ void committer_init(struct committer *committer, uint64_t interval_ms)
 	*committer = (struct committer){
 	        .interval_ms = interval_ms ? interval_ms : INTERVAL_MS,
 	};
+	patience_init(&committer->patience);
 	cf_cond_init(&committer->wake);
 	list_init(&committer->tickets);
 }
@@ -54,6 +56,7 @@ void committer_note_change_locked(struct image *img)
 	if (img->committer.dirty)
 		return;
 	img->committer.dirty = true;
+	img->committer.dirty_ns = clock_monotonic_ns();
 	cf_cond_signal(&img->committer.wake);
 }
 
@@ -192,6 +195,13 @@ static void write_back(struct image *img) CF_IMAGE_LOCKED
 	img->committer.ahead_ns = clock_monotonic_ns();
 }
 
+/* Bytes of the regions that the next commit would add. */
+static uint64_t uncommitted(const struct image *img)
+{
+	return (metadata_nr_hydrated(img->metadata) - metadata_nr_committed(img->metadata)) *
+	       geometry_region_size(&img->geo);
+}
+
 /* Waits until there is something to commit, and nobody commits. */
 static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 {
@@ -201,7 +211,8 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 		uint64_t due_ns = ns_after(committer->last_ns, committer->interval_ms);
 		uint64_t ahead_ns =
 		        ns_after(max_u64(committer->last_ns, committer->ahead_ns), WRITE_BACK_MS);
-		uint64_t now_ns;
+		uint64_t now_ns = clock_monotonic_ns();
+		bool patient;
 
 		if (committer->busy) {
 			cf_cond_wait(&committer->wake, &img->lock);
@@ -209,11 +220,19 @@ static void wait_for_work(struct image *img) CF_IMAGE_LOCKED
 		}
 		if (has_work(committer))
 			return;
-		now_ns = clock_monotonic_ns();
-		if (!committer->dirty)
+		if (!committer->dirty) {
 			cf_cond_wait(&committer->wake, &img->lock);
-		else if (now_ns >= due_ns)
+			continue;
+		}
+		patient = patience_holds(&committer->patience, uncommitted(img), now_ns);
+		if (patient)
+			due_ns = max_u64(due_ns, ns_after(committer->dirty_ns, PATIENCE_MS));
+		if (now_ns >= due_ns)
 			return;
+		if (patient)
+			(void)cf_cond_wait_until(
+			        &committer->wake, &img->lock,
+			        min_u64(due_ns, ns_after(now_ns, PATIENCE_LOOK_MS)));
 		else if (now_ns >= ahead_ns)
 			write_back(img);
 		else

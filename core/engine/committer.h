@@ -24,7 +24,7 @@ void committer_add_locked(struct image *img, struct image_request *req) CF_IMAGE
 bool committer_run_here_locked(struct image *img, struct image_request *req) CF_IMAGE_LOCKED;
 /* A commit nobody waits for. */
 void committer_want_locked(struct image *img) CF_IMAGE_LOCKED;
-/* Bits were set: there is a commit within the interval. */
+/* Bits were set: there is a commit within the interval, or patience.h says that it may wait. */
 void committer_note_change_locked(struct image *img) CF_IMAGE_LOCKED;
 /* What the kernel has cached is not to be read any more: this thread calls invalidate(). */
 void committer_drop_cache_locked(struct image *img) CF_IMAGE_LOCKED;

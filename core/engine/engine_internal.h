@@ -24,6 +24,7 @@
 #include "core/engine/climb.h"
 #include "core/engine/image.h"
 #include "core/engine/list.h"
+#include "core/engine/patience.h"
 #include "core/engine/pushback.h"
 #include "core/engine/source.h"
 #include "core/engine/store.h"
@@ -260,13 +261,15 @@ struct committer {
 	pthread_t thread;
 	bool started;
 	bool stop;
-	uint64_t interval_ms; /* at most so long from a change to its commit */
+	uint64_t interval_ms; /* at most so long from a change to its commit, but see patience.h */
 	struct cf_cond wake;
-	struct list tickets;  /* image_request.link: for the next commit */
-	bool wanted;          /* a commit nobody waits for */
-	bool dirty;           /* bits were set since the last commit began */
-	bool stale;           /* invalidate() is to be called */
-	bool busy;            /* a commit runs, on whichever thread */
+	struct list tickets; /* image_request.link: for the next commit */
+	bool wanted;         /* a commit nobody waits for */
+	bool dirty;          /* bits were set since the last commit began */
+	bool stale;          /* invalidate() is to be called */
+	bool busy;           /* a commit runs, on whichever thread */
+	struct patience patience;
+	uint64_t dirty_ns;    /* when dirty was set */
 	uint64_t last_ns;     /* when the last commit ended */
 	uint64_t ahead_ns;    /* when the destination was last told to write back */
 	unsigned int percent; /* the last milestone */

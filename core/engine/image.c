@@ -254,6 +254,7 @@ static struct image_request *flush(struct image *img, bool may_run_here, image_d
 
 	if (!req)
 		return NULL;
+	patience_user(&img->committer.patience);
 	sync_habit_synced(&img->sync_habit);
 	image_lock(img);
 	if (img->stopping)

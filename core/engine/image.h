@@ -109,7 +109,8 @@ struct image_params {
 	enum image_source_state source_state;
 	const char *source_why; /* borrowed for the call; why it is not ok; NULL: nothing to say */
 	struct image_settings settings;
-	/* Bits that changed are committed within so long, also when nobody asks; 0: a second. */
+	/* Bits that changed are committed within so long, also when nobody asks; 0: a second. What
+	 * was only fetched, beside a stream: within PATIENCE_MS (core/engine/patience.h). */
 	uint64_t commit_interval_ms;
 	bool no_hydration; /* begin paused */
 	bool read_only;    /* mounted -o ro: hydrates, but EROFS to writers */

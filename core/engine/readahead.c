@@ -134,12 +134,14 @@ static uint64_t window_of(const struct image *img, const struct stream *stream,
 /* Asks for more when half of the window is used up. */
 static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 {
-	uint64_t window = window_of(img, stream, clock_monotonic_ns());
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t window = window_of(img, stream, now_ns);
 	uint64_t unit = min_u64(geometry_region_size(&img->geo), REQUEST_MAX);
 	uint64_t length = align_up(
 	        min_u64(max_u64(window / REQUESTS_PER_WINDOW, REQUEST_MIN), REQUEST_MAX), unit);
 	uint64_t target = min_u64(align_up(stream->next + window, unit), img->geo.size);
 
+	patience_stream(&img->committer.patience, pacing_two_seconds_locked(img, now_ns), now_ns);
 	if (stream->ahead < stream->next)
 		stream->ahead = min_u64(align_up(stream->next, img->piece_size), img->geo.size);
 	while (stream->ahead < target && is_possible(img)) {
