@@ -15,21 +15,43 @@ def read_parts(paths, size_mib):
             for i, path in zip(reversed(range(len(paths))), paths)]
 
 
-class InTurns(Job):
-    """A round is many short turns of all contenders, one after the other, and its figure what each has
-    read in all its time: for rows in which the machine changes its speed from one second to the next
-    by more than what is to be seen."""
-
-    # Each of two or three is at each place, and behind each of its neighbours, as often as the others.
-    turns = 18
+class Together(Job):
+    """A round is many short turns of all contenders, one after the other: for rows in which the machine
+    changes its speed from one second to the next by more than what is to be seen."""
 
     def __init__(self, bench):
         super().__init__(bench)
         self.rounds = {}
 
+    def names(self):
+        """The contenders."""
+        raise NotImplementedError
+
+    def whole_round(self, number):
+        """What each contender has found in a round."""
+        raise NotImplementedError
+
+    def found(self, name, number):
+        if number not in self.rounds:
+            self.rounds[number] = self.whole_round(number)
+        return self.rounds[number][name]
+
+    def contenders(self):
+        return [(name, lambda number, name=name: self.found(name, number)) for name in self.names()]
+
+
+class InTurns(Together):
+    """Of reads. A round's figure is what each has read in all its time."""
+
+    # Each of two or three is at each place, and behind each of its neighbours, as often as the others.
+    turns = 18
+
     def paths(self):
         """{contender: what is read}"""
         raise NotImplementedError
+
+    def names(self):
+        return list(self.paths())
 
     def daemons(self):
         """{contender: the process whose processor time is counted}"""
@@ -43,7 +65,6 @@ class InTurns(Job):
         raise NotImplementedError
 
     def whole_round(self, number):
-        """What each contender has found in a round."""
         self.begin_round()
         paths, daemons = self.paths(), self.daemons()
         first = number * self.turns
@@ -63,11 +84,3 @@ class InTurns(Job):
         for name, used in cpu.items():
             found[name]["cpu"] = 1e6 * used / amount[name]
         return found
-
-    def found(self, name, number):
-        if number not in self.rounds:
-            self.rounds[number] = self.whole_round(number)
-        return self.rounds[number][name]
-
-    def contenders(self):
-        return [(name, lambda number, name=name: self.found(name, number)) for name in self.paths()]

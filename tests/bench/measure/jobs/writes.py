@@ -4,7 +4,8 @@ import contextlib
 import statistics
 
 from clone import Clone
-from job import Job, Metric, Target
+from job import Job, Metric, Target, in_turn
+from jobs.turns import Together
 from limits import REGION, MinimalFuse, h2load
 from machine import drop_caches, run
 from meters import random_io
@@ -46,15 +47,16 @@ class Fsync(Job):
                 ("destination's disk", lambda number: self.once(self.plain, "-f", number))]
 
 
-class ColdWriteBurst(Job):
+class ColdWriteBurst(Together):
     """As many writes as land at once in regions that are not there, each in another one.
 
-    A burst takes some hundredths of a second: its file has been written to before, what the burst
-    before it left to be done is over, and a round's figure is the median of several."""
+    A burst takes some hundredths of a second: its file has been written to before, what the bursts
+    before it left to be done is over, and a round's figure is the median of several, which cold and
+    hydrated ones take in turn."""
 
     name = "cold-write"
     ours = "cold"
-    bursts = 5
+    bursts = 8
     # Each makes 64 KiB partial. Up to 32 MiB they are left alone for a while, up to 64 MiB they land
     # at once beside what is fetched.
     lengths = {"short": 500, "long": 900}
@@ -73,28 +75,29 @@ class ColdWriteBurst(Job):
         # So large that bursts do not meet.
         self.server = stack.enter_context(contextlib.closing(RangeServer(self.bench, 32768)))
 
-    def write(self, clone, number):
-        rates = {key: [] for key in self.lengths}
-        for burst in range(self.bursts + 1):
+    def names(self):
+        return ["cold", "hydrated"]
+
+    def burst(self, clone, length, seed):
+        found = random_io(self.bench, clone.image, "-w", "-n%d" % length, "-S%d" % seed)
+        clone.control("flush")
+        return found["rate"]
+
+    def write_in_turn(self, clones, number):
+        rates = {name: {key: [] for key in self.lengths} for name in clones}
+        for turn in range(self.bursts + 1):
             for place, (key, length) in enumerate(self.lengths.items()):
-                found = random_io(self.bench, clone.image, "-w", "-n%d" % length,
-                                  "-S%d" % (1 + 100 * number + 2 * burst + place))
-                clone.control("flush")
-                rates[key].append(found["rate"])
+                for name in in_turn(list(clones), turn):
+                    seed = 1 + 100 * number + 2 * turn + place
+                    rates[name][key].append(self.burst(clones[name], length, seed))
         # The first one creates the file that says that users have written.
-        return {key: statistics.median(values[1:]) for key, values in rates.items()}
+        return {name: {key: statistics.median(values[1:]) for key, values in found.items()}
+                for name, found in rates.items()}
 
-    def cold_once(self, number):
+    def whole_round(self, number):
         drop_caches()
-        with contextlib.closing(Clone(self.bench, self.server.url, "no_hydration")) as clone:
-            return self.write(clone, number)
-
-    def hydrated_once(self, number):
-        drop_caches()
-        return self.write(self.clone, number)
-
-    def contenders(self):
-        return [("cold", self.cold_once), ("hydrated", self.hydrated_once)]
+        with contextlib.closing(Clone(self.bench, self.server.url, "no_hydration")) as cold:
+            return self.write_in_turn({"cold": cold, "hydrated": self.clone}, number)
 
 
 class ColdWriteSustained(Job):
