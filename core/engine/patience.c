@@ -2,8 +2,9 @@
 
 #include "core/base/clock.h"
 
-/* In two seconds. What comes slower leaves the disk time, and is dearer to fetch again. */
-#define FAST_BYTES (UINT64_C(128) << 20)
+/* In two seconds: enough for the whole of a stream's window (readahead.c), which it is told early.
+ * What comes slower leaves the disk time, and is dearer to fetch again. */
+#define FAST_BYTES (UINT64_C(32) << 20)
 /* A stream moves on when it has used up half of its window, 64 MiB at the most. */
 #define STREAM_NS (500 * CF_NS_PER_MS)
 /* Who has changed something will go on. */

@@ -7,7 +7,7 @@
 
 #define MS    CF_NS_PER_MS
 #define BEGIN (UINT64_C(7000) * MS)
-#define FAST  (128 * MIB) /* in two seconds */
+#define FAST  (32 * MIB) /* in two seconds */
 
 static struct patience patient_at(uint64_t now_ns)
 {
