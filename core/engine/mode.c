@@ -146,9 +146,10 @@ int mode_mark_written(struct image *img, uint64_t first, uint64_t nr, uint64_t f
 		r = -EIO;
 	else if (nr_whole)
 		r = metadata_set_range_locked(img->metadata, first_whole, nr_whole);
-	if (r == 0)
+	if (r == 0) {
 		written_mark(&img->written, first, nr);
-	patience_user(&img->committer.patience);
+		patience_user(&img->committer.patience);
+	}
 	metadata_bitmap_unlock(img->metadata);
 	return r < 0 ? -EIO : 0;
 }

@@ -1,9 +1,10 @@
 /*
  * When a commit may wait. The sync of what was just fetched, beside a reader who streams faster
  * than a disk writes, costs him a fifth of his rate; all that it buys is that after a crash this is
- * not fetched once more. So while such a reader goes on, and no user has changed anything or asked
- * for a sync of late, commits are further apart, and the kernel writes back when it sees fit. What
- * users change never waits: it cannot be fetched again.
+ * not fetched once more. So while somebody streams from a fast source, and no user has changed
+ * anything or asked for a sync of late, commits are further apart, and the kernel writes back when
+ * it sees fit. What users change, which cannot be fetched again, has its commit begun in time; that
+ * one takes along what has waited.
  *
  * Pure: the caller brings the time (CLOCK_MONOTONIC) and the image's lock, except where it says
  * otherwise. Nothing blocks, nothing fails.

@@ -45,6 +45,8 @@ assert_same_file "$T/mnt/disk.raw" "$T/expected"
 
 # One that dies while it is asked whether it lives.
 PID=$(status_field pid)
+end_stopped() { kill -KILL "$PID" 2>/dev/null || true; }
+at_exit end_stopped
 kill -STOP "$PID"
 "$MOUNT_CLONEFS" -o "no_hydration,state_dir=$(state_dir_of),name=$(clone_name "$T/mnt")" "$URL/disk.raw" "$T/mnt" &
 # Its child, the daemon, is in stat, statfs, newfstatat or statx (x86-64).
