@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/engine/image.h"
 #include "daemon/file_times.h"
 #include "daemon/fuse_file.h"
 #include "daemon/pending.h"
 #include "daemon/reply_buffer.h"
+#include "daemon/reply_pipe.h"
 #include "daemon/watcher.h"
 
 struct fuse_request {
@@ -122,13 +124,58 @@ static void read_later(fuse_req_t req, size_t length, uint64_t offset)
 	               image_read(request->file->image, offset, length, read_done, request));
 }
 
+static void reply_from_pipe(fuse_req_t req, struct reply_pipe *pipe, size_t length)
+{
+	struct fuse_bufvec data = FUSE_BUFVEC_INIT(length);
+	int r;
+
+	data.buf[0].flags = FUSE_BUF_IS_FD;
+	data.buf[0].fd = reply_pipe_out(pipe);
+	r = fuse_reply_data(req, &data, 0);
+	/* Given up by who asked, or unmounted. After anything else the kernel may still wait for
+	 * this one, which libfuse has freed: at least there shall be no second. */
+	if (r < 0 && r != -ENOENT && r != -ENODEV && reply_pipe_forbid())
+		log_error("a reply could not be spliced, from now on they are copied error=%d", -r);
+}
+
+/* From the destination's pages, without a copy of ours. -EOPNOTSUPP: not this one. */
+static int read_spliced(fuse_req_t req, size_t length, uint64_t offset)
+{
+	const struct fuse_file *file = fuse_req_userdata(req);
+	bool fits = length > REPLY_BUFFER_SMALL && length <= REPLY_PIPE_MAX;
+	struct reply_pipe *pipe = fits ? reply_pipe_get() : NULL;
+	int r;
+
+	if (!pipe)
+		return -EOPNOTSUPP;
+	r = image_splice_hydrated(file->image, reply_pipe_in(pipe), length, offset);
+	if (r == 0)
+		reply_from_pipe(req, pipe, length);
+	reply_pipe_put(pipe);
+	return r;
+}
+
+/* By a buffer of ours. */
+static int read_copied(fuse_req_t req, size_t length, uint64_t offset)
+{
+	const struct fuse_file *file = fuse_req_userdata(req);
+	void *buffer = reply_buffer_get(length);
+	int r = -EAGAIN;
+
+	if (buffer)
+		r = image_read_hydrated(file->image, buffer, length, offset);
+	if (r == 0)
+		(void)fuse_reply_buf(req, buffer, length);
+	reply_buffer_put(buffer);
+	return r;
+}
+
 void fuse_io_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                   struct fuse_file_info *fi)
 {
 	struct fuse_file *file = fuse_req_userdata(req);
 	uint64_t length;
-	void *buffer;
-	int r = -EAGAIN;
+	int r;
 
 	(void)ino;
 	(void)fi;
@@ -136,12 +183,9 @@ void fuse_io_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		(void)fuse_reply_buf(req, NULL, 0);
 		return;
 	}
-	buffer = reply_buffer_get(length);
-	if (buffer)
-		r = image_read_hydrated(file->image, buffer, length, (uint64_t)offset);
-	if (r == 0)
-		(void)fuse_reply_buf(req, buffer, length);
-	reply_buffer_put(buffer);
+	r = read_spliced(req, length, (uint64_t)offset);
+	if (r == -EOPNOTSUPP)
+		r = read_copied(req, length, (uint64_t)offset);
 	if (r == -EAGAIN)
 		read_later(req, length, (uint64_t)offset);
 	else if (r < 0)

@@ -6,6 +6,7 @@
 #include "daemon/fuse_file.h"
 #include "daemon/opens.h"
 #include "daemon/passthrough.h"
+#include "daemon/reply_pipe.h"
 
 /* 12, the default, would hold 16 asynchronous readers back. */
 #define MAX_BACKGROUND       64
@@ -26,6 +27,17 @@ static void do_without(struct fuse_conn_info *conn, unsigned int capabilities)
 #endif
 }
 
+/* False: it cannot be had. */
+static bool do_with(struct fuse_conn_info *conn, unsigned int capability)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	return fuse_set_feature_flag(conn, capability);
+#else
+	conn->want |= conn->capable & capability;
+	return conn->want & capability;
+#endif
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const struct fuse_file *file = userdata;
@@ -36,11 +48,15 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	do_without(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	/* What was acknowledged must be in our hands. */
 	do_without(conn, FUSE_CAP_WRITEBACK_CACHE);
-	/* Copying is as fast here and simpler (measured). */
-	do_without(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	/* Writes are copied: that is as fast here and simpler (measured). */
+	do_without(conn, FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_MOVE);
+	if (do_with(conn, FUSE_CAP_SPLICE_WRITE))
+		reply_pipe_allow();
 	if (!passthrough_negotiate(conn))
 		opens_never_pass(file->opens);
-	conn->max_write = FUSE_IO_MAX;
+	conn->max_write = FUSE_WRITE_MAX;
+	/* The mount option says it too: libfuse wants them equal. */
+	conn->max_read = REPLY_PIPE_MAX;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
 }

@@ -28,7 +28,7 @@ void fuse_io_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, o
 void fuse_io_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                    struct fuse_file_info *fi);
 
-/* The largest read or write the kernel is told to send. */
-#define FUSE_IO_MAX (1u << 20)
+/* The largest write the kernel is told to send. */
+#define FUSE_WRITE_MAX (1u << 20)
 
 #endif

@@ -17,9 +17,9 @@
 #include "core/base/cleanup.h"
 #include "daemon/mountinfo.h"
 #include "daemon/option_string.h"
+#include "daemon/reply_pipe.h"
 
-#define MOUNT_TYPE    "fuse.clonefs"
-#define READ_AHEAD_KB "1024"
+#define MOUNT_TYPE "fuse.clonefs"
 /* Dead mounts may lie on each other; more than this is somebody playing. */
 #define MAX_DEAD_MOUNTS 16
 
@@ -166,9 +166,10 @@ char *mount_option_string(const char *source, bool read_only, bool allow_other,
 
 	/* default_permissions: the kernel checks mode, owner and group. */
 	if (!escaped ||
-	    asprintf(&options, "fsname=%s,subtype=clonefs,default_permissions%s%s%s%s", escaped,
-	             read_only ? ",ro" : "", allow_other ? ",allow_other" : "",
-	             kernel_options ? "," : "", kernel_options ? kernel_options : "") < 0)
+	    asprintf(&options, "fsname=%s,subtype=clonefs,default_permissions,max_read=%zu%s%s%s%s",
+	             escaped, REPLY_PIPE_MAX, read_only ? ",ro" : "",
+	             allow_other ? ",allow_other" : "", kernel_options ? "," : "",
+	             kernel_options ? kernel_options : "") < 0)
 		return NULL;
 	return options;
 }
@@ -211,7 +212,7 @@ void mount_set_read_ahead(dev_t device)
 	               minor(device));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	/* Without it reads are smaller, not wrong. */
-	if (fd >= 0 && write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB)) < 0)
+	if (fd >= 0 && dprintf(fd, "%zu", REPLY_PIPE_MAX >> 10) < 0)
 		return;
 }
 

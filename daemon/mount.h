@@ -26,8 +26,9 @@ int mount_place_find(const char *path, bool look_only, struct mount_place *ret_p
 void mount_place_fini(struct mount_place *place);
 
 /*
- * What libfuse gets behind -o: @source escaped as fsname=, the type fuse.clonefs, the kernel's own
- * options (NULL: none). NULL: no memory; else freed by the caller.
+ * What libfuse gets behind -o: @source escaped as fsname=, the type fuse.clonefs, what a read may
+ * have at the most (REPLY_PIPE_MAX), the kernel's own options (NULL: none). NULL: no memory; else
+ * freed by the caller.
  */
 char *mount_option_string(const char *source, bool read_only, bool allow_other,
                           const char *kernel_options);
@@ -40,7 +41,7 @@ char *mount_option_string(const char *source, bool read_only, bool allow_other,
  */
 int mount_ask(const char *path);
 
-/* One mmap fault then becomes one request of 1 MiB. Best effort: only root may do it. */
+/* One mmap fault then becomes one request, of REPLY_PIPE_MAX. Best effort: only root may do it. */
 void mount_set_read_ahead(dev_t device);
 
 /*

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Builds on the next Debian, newer compilers and libraries, and runs there the unit tests and those with a
 # mount that depend on libfuse: reads passed through to the destination are nowhere else.
-DEBIAN13_E2E='passthrough|exposed_file|file_mountpoint|readers|stop|loop_ext4|dead_mountpoint'
+DEBIAN13_E2E='passthrough|exposed_file|file_mountpoint|readers|stop|loop_ext4|dead_mountpoint|spliced_replies'
 
 leg_debian13() {
 	local root=$CLONEFS_CACHE/trixie

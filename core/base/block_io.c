@@ -21,6 +21,14 @@ int block_io_pread(struct block_io *io, void *buf, size_t length, uint64_t offse
 	return length ? io->ops->pread(io, buf, length, offset) : 0;
 }
 
+int block_io_splice(struct block_io *io, int pipe, size_t length, uint64_t offset)
+{
+	assert_range(io, offset, length);
+	return !length           ? 0
+	       : io->ops->splice ? io->ops->splice(io, pipe, length, offset)
+	                         : -EOPNOTSUPP;
+}
+
 int block_io_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
 {
 	uint64_t length = 0;

@@ -19,6 +19,9 @@ struct iovec;
 
 struct block_io_ops {
 	int (*pread)(struct block_io *io, void *buf, size_t length, uint64_t offset);
+	/* Move [offset, offset + length) into a pipe, without copying where that can be done. Does
+	 * not wait for room in the pipe. NULL: cannot. */
+	int (*splice)(struct block_io *io, int pipe, size_t length, uint64_t offset);
 	int (*pwritev)(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset);
 	/* Durable when it returns 0 (fdatasync). A failure is final: never retried as if it were
 	 * a success later. */
@@ -65,6 +68,10 @@ int block_io_fd(const struct block_io *io);
 
 /* Reads exactly @length bytes. -ENODATA: the file ends before. */
 int block_io_pread(struct block_io *io, void *buf, size_t length, uint64_t offset);
+/* Moves exactly @length bytes into @pipe (splice(2), with its errors): what is written to the file
+ * before they are taken out may show in them. -ENODATA: the file ends before. -EAGAIN: the pipe has
+ * no room. -EOPNOTSUPP: cannot. After an error some of them are in the pipe. */
+int block_io_splice(struct block_io *io, int pipe, size_t length, uint64_t offset);
 /* Writes all of it, or fails; after a failure the range holds old or new bytes. */
 int block_io_pwrite(struct block_io *io, const void *buf, size_t length, uint64_t offset);
 int block_io_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset);

@@ -29,21 +29,38 @@ static int fd_of(const struct block_io *io)
 	return ((const struct file_io *)io)->fd;
 }
 
+/* Of a call that shall move some bytes: how many, or its error. */
+static ssize_t moved(ssize_t result)
+{
+	return result < 0 ? -errno : result == 0 ? -ENODATA : result;
+}
+
 static int file_pread(struct block_io *io, void *buf, size_t length, uint64_t offset)
 {
 	char *to = buf;
 
 	while (length) {
-		ssize_t n = pread(fd_of(io), to, length, (off_t)offset);
+		ssize_t n = moved(TEMP_FAILURE_RETRY(pread(fd_of(io), to, length, (off_t)offset)));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ENODATA;
+			return (int)n;
 		to += n;
 		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int file_splice(struct block_io *io, int pipe, size_t length, uint64_t offset)
+{
+	off_t at = (off_t)offset;
+
+	while (length) {
+		ssize_t n = moved(TEMP_FAILURE_RETRY(
+		        splice(fd_of(io), &at, pipe, NULL, length, SPLICE_F_NONBLOCK)));
+
+		if (n < 0)
+			return (int)n;
 		length -= (size_t)n;
 	}
 	return 0;
@@ -190,6 +207,7 @@ static void file_close(struct block_io *io)
 
 static const struct block_io_ops file_io_ops = {
         .pread = file_pread,
+        .splice = file_splice,
         .pwritev = file_pwritev,
         .sync = file_sync,
         .write_back = file_write_back,

@@ -138,6 +138,12 @@ int image_open(const struct image_params *params, struct image **ret_image, stru
 int image_read_hydrated(struct image *img, void *buf, size_t length, uint64_t offset);
 
 /*
+ * The same into @pipe, without copying. Every error but -EAGAIN and -EIO means: not this way, use
+ * image_read_hydrated(). After any error the pipe may hold some of the bytes.
+ */
+int image_splice_hydrated(struct image *img, int pipe, size_t length, uint64_t offset);
+
+/*
  * How a request ends, exactly once, on any thread, perhaps before the call that made it returns.
  * @error is 0 or: -EIO source, destination or mode; -ESTALE the source changed and the region is
  * missing; -EINTR or what image_request_cancel() said; -ENOSPC destination full; -EROFS mounted

@@ -37,13 +37,14 @@ static int destination_failed(struct image *img, int r)
 	return -EIO;
 }
 
-int image_read_hydrated(struct image *img, void *buf, size_t length, uint64_t offset)
+/* May a hydrated read begin? 0: yes, and in *ret_epoch what is_current() wants to hear. */
+static int begin_hydrated(struct image *img, size_t length, uint64_t offset,
+                          unsigned int *ret_epoch)
 {
 	unsigned int epoch = atomic_load_explicit(&img->epoch, memory_order_acquire);
 	uint64_t first = geometry_region_of(&img->geo, offset);
 	uint64_t nr = nr_regions_of(img, offset, length);
 	enum image_mode mode = image_mode(img);
-	int r;
 
 	assert(length && offset + length <= img->geo.size);
 	if (image_is_stopped(img) || mode == IMAGE_FAIL)
@@ -56,11 +57,44 @@ int image_read_hydrated(struct image *img, void *buf, size_t length, uint64_t of
 	}
 	if ((epoch & 1) || !metadata_is_range_hydrated(img->metadata, first, nr))
 		return -EAGAIN;
+	*ret_epoch = epoch;
+	return 0;
+}
+
+/* What was read since begin_hydrated() was hydrated all the time. */
+static bool is_current(struct image *img, unsigned int epoch)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&img->epoch, memory_order_relaxed) == epoch;
+}
+
+int image_read_hydrated(struct image *img, void *buf, size_t length, uint64_t offset)
+{
+	unsigned int epoch;
+	int r = begin_hydrated(img, length, offset, &epoch);
+
+	if (r < 0)
+		return r;
 	r = store_read(&img->store, buf, length, offset);
 	if (r < 0)
 		return destination_failed(img, r);
-	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&img->epoch, memory_order_relaxed) != epoch)
+	if (!is_current(img, epoch))
+		return -EAGAIN;
+	readahead_hit(img, offset, length);
+	return 0;
+}
+
+int image_splice_hydrated(struct image *img, int pipe, size_t length, uint64_t offset)
+{
+	unsigned int epoch;
+	int r = begin_hydrated(img, length, offset, &epoch);
+
+	if (r < 0)
+		return r;
+	/* Reading it again tells what its errors mean. */
+	if (store_splice(&img->store, pipe, length, offset) < 0)
+		return -EOPNOTSUPP;
+	if (!is_current(img, epoch))
 		return -EAGAIN;
 	readahead_hit(img, offset, length);
 	return 0;

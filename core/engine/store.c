@@ -30,6 +30,11 @@ int store_read(struct store *store, void *buf, size_t length, uint64_t offset)
 	return block_io_pread(store->io, buf, length, offset);
 }
 
+int store_splice(struct store *store, int pipe, size_t length, uint64_t offset)
+{
+	return block_io_splice(store->io, pipe, length, offset);
+}
+
 int store_write(struct store *store, const void *data, size_t length, uint64_t offset)
 {
 	return block_io_pwrite(store->io, data, length, offset);

@@ -29,6 +29,8 @@ void store_init(struct store *store, struct block_io *io, bool no_discard);
 bool store_is_device(const struct store *store);
 
 int store_read(struct store *store, void *buf, size_t length, uint64_t offset);
+/* Into a pipe; after an error it holds some of it. */
+int store_splice(struct store *store, int pipe, size_t length, uint64_t offset);
 int store_write(struct store *store, const void *data, size_t length, uint64_t offset);
 int store_writev(struct store *store, const struct iovec *iov, int nr_iov, uint64_t offset);
 int store_sync(struct store *store);

@@ -269,7 +269,7 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	struct settings settings = {
-	        .read_ahead_kb = 1024, .max_background = 64, .idle_workers = 16, .max_workers = 32};
+	        .read_ahead_kb = 1008, .max_background = 64, .idle_workers = 16, .max_workers = 32};
 	int access = O_RDONLY;
 	int option;
 

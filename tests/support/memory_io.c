@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define SECTOR 512u
 
@@ -166,6 +167,18 @@ static int memory_pread(struct block_io *io, void *buf, size_t length, uint64_t 
 	return r;
 }
 
+/* As many bytes as a pipe holds; more would wait for a reader. */
+static int memory_splice(struct block_io *io, int pipe, size_t length, uint64_t offset)
+{
+	uint8_t *bytes = must(malloc(length));
+	int r = memory_pread(io, bytes, length, offset);
+
+	if (r == 0 && write(pipe, bytes, length) != (ssize_t)length)
+		r = -EAGAIN;
+	free(bytes);
+	return r;
+}
+
 static int memory_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
 {
 	struct memory_io *m = of(io);
@@ -250,6 +263,7 @@ static void memory_close(struct block_io *io)
 
 static const struct block_io_ops memory_ops = {
         .pread = memory_pread,
+        .splice = memory_splice,
         .pwritev = memory_pwritev,
         .sync = memory_sync,
         .punch = memory_punch,

@@ -34,6 +34,12 @@ static int record_pread(struct block_io *io, void *buf, size_t length, uint64_t 
 	return record(io, offset, length);
 }
 
+static int record_splice(struct block_io *io, int pipe, size_t length, uint64_t offset)
+{
+	((struct recorder *)io)->nr_iov = pipe;
+	return record(io, offset, length);
+}
+
 static int record_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
 {
 	((struct recorder *)io)->nr_iov = nr_iov;
@@ -66,6 +72,7 @@ static const struct block_io_ops least_ops = {
 
 static const struct block_io_ops all_ops = {
         .pread = record_pread,
+        .splice = record_splice,
         .pwritev = record_pwritev,
         .sync = record_sync,
         .punch = record,
@@ -100,10 +107,14 @@ static void calls_arrive_with_their_arguments_and_results(void **state)
 	assert_int_equal(recorder.nr_iov, 9);
 	assert_int_equal(recorder.offset, 7);
 	assert_int_equal(recorder.length, 8);
+	assert_int_equal(block_io_splice(io, 4, 10, 11), -EIO);
+	assert_int_equal(recorder.nr_iov, 4);
+	assert_int_equal(recorder.offset, 11);
+	assert_int_equal(recorder.length, 10);
 	assert_int_equal(block_io_sync(io), -EIO);
-	assert_int_equal(recorder.nr_calls, 7);
-	block_io_close(io);
 	assert_int_equal(recorder.nr_calls, 8);
+	block_io_close(io);
+	assert_int_equal(recorder.nr_calls, 9);
 }
 
 static void nothing_to_do_is_not_passed_on(void **state)
@@ -113,6 +124,7 @@ static void nothing_to_do_is_not_passed_on(void **state)
 
 	(void)state;
 	assert_int_equal(block_io_pread(&recorder.io, NULL, 0, 9), 0);
+	assert_int_equal(block_io_splice(&recorder.io, 1, 0, 9), 0);
 	assert_int_equal(block_io_pwrite(&recorder.io, NULL, 0, 9), 0);
 	assert_int_equal(block_io_pwritev(&recorder.io, &empty, 1, 9), 0);
 	assert_int_equal(block_io_pwritev(&recorder.io, NULL, 0, 9), 0);
@@ -129,6 +141,7 @@ static void what_a_version_lacks_is_not_supported(void **state)
 	uint64_t offset = 77;
 
 	(void)state;
+	assert_int_equal(block_io_splice(&recorder.io, 1, 1, 0), -EOPNOTSUPP);
 	assert_int_equal(block_io_punch(&recorder.io, 0, 1), -EOPNOTSUPP);
 	assert_int_equal(block_io_zero(&recorder.io, 0, 1), -EOPNOTSUPP);
 	assert_int_equal(block_io_allocate(&recorder.io, 0, 1), -EOPNOTSUPP);

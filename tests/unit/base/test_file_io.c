@@ -103,6 +103,61 @@ static void assert_zeros(struct block_io *io, uint64_t offset, size_t length)
 	free(buf);
 }
 
+/* What is in the pipe now is the file's, from @offset on, and no more than @length. */
+static void assert_pipe(int pipe, uint64_t offset, size_t length)
+{
+	uint8_t *buf = malloc(length + 1);
+	size_t done = 0;
+	ssize_t n;
+
+	assert_non_null(buf);
+	while (done <= length && (n = read(pipe, buf + done, length + 1 - done)) > 0)
+		done += (size_t)n;
+	assert_int_equal(done, length);
+	for (size_t i = 0; i < length; i++)
+		if (buf[i] != byte_at(offset + i))
+			fail_msg("byte %llu is %u", (unsigned long long)(offset + i), buf[i]);
+	free(buf);
+}
+
+/* Into a new pipe, which has room for 16 pages. */
+static void assert_splices(struct block_io *io, uint64_t offset, size_t length)
+{
+	int pipe[2];
+
+	assert_int_equal(pipe2(pipe, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(block_io_splice(io, pipe[1], length, offset), 0);
+	assert_pipe(pipe[0], offset, length);
+	(void)close(pipe[0]);
+	(void)close(pipe[1]);
+}
+
+static void splicing_moves_just_what_was_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct block_io *io = open_file(f->file, 0);
+
+	assert_splices(io, 4096, 65536);
+	assert_splices(io, 12345, 10000);
+	assert_splices(io, FILE_SIZE - 1, 1);
+	block_io_close(io);
+}
+
+static void splicing_beyond_the_end_or_the_pipe_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	struct block_io *io = open_file(f->file, 0);
+	int pipe[2];
+
+	assert_int_equal(pipe2(pipe, O_CLOEXEC), 0);
+	assert_int_equal(block_io_splice(io, pipe[1], 101, FILE_SIZE - 100), -ENODATA);
+	/* It would wait for ever. */
+	assert_int_equal(block_io_splice(io, pipe[1], FILE_SIZE, 0), -EAGAIN);
+	(void)close(pipe[0]);
+	(void)close(pipe[1]);
+	block_io_close(io);
+}
+
 static void opening_tells_size_and_kind(void **state)
 {
 	struct fixture *f = *state;
@@ -357,6 +412,7 @@ static void a_block_device_is_read_written_and_never_extended(void **state)
 	assert_true(io->is_device);
 	assert_int_equal(io->size, FILE_SIZE);
 	assert_bytes(io, 0, FILE_SIZE);
+	assert_splices(io, 12288, 20000);
 	memset(buf, 'q', sizeof(buf));
 	assert_int_equal(block_io_pwrite(io, buf, sizeof(buf), 1000), 0);
 	assert_int_equal(block_io_sync(io), 0);
@@ -418,6 +474,8 @@ int main(void)
 	        FILE_TEST(opening_what_is_not_there_creates_nothing),
 	        FILE_TEST(only_files_and_block_devices_are_opened),
 	        FILE_TEST(a_read_is_whole_or_fails),
+	        FILE_TEST(splicing_moves_just_what_was_asked_for),
+	        FILE_TEST(splicing_beyond_the_end_or_the_pipe_is_an_error),
 	        FILE_TEST(read_only_refuses_writes),
 	        FILE_TEST(writes_of_many_pieces_arrive_in_order),
 	        FILE_TEST(a_write_that_cannot_be_finished_fails),

@@ -73,10 +73,11 @@ static void the_source_is_escaped(void **state)
 		const char *kernel;
 		const char *expected;
 	} cases[] = {
-	        {"/a", false, false, NULL, "fsname=/a,subtype=clonefs,default_permissions"},
+	        {"/a", false, false, NULL,
+	         "fsname=/a,subtype=clonefs,default_permissions,max_read=1032192"},
 	        {"http://h/a,suid,b\\", true, true, "nosuid,noexec",
-	         "fsname=http://h/a\\,suid\\,b\\\\,subtype=clonefs,default_permissions,ro,"
-	         "allow_other,nosuid,noexec"},
+	         "fsname=http://h/a\\,suid\\,b\\\\,subtype=clonefs,default_permissions,"
+	         "max_read=1032192,ro,allow_other,nosuid,noexec"},
 	};
 
 	(void)state;

@@ -43,6 +43,14 @@ static int gate_pread(struct block_io *io, void *buf, size_t length, uint64_t of
 	return block_io_pread(of(io)->inner, buf, length, offset);
 }
 
+static int gate_splice(struct block_io *io, int pipe, size_t length, uint64_t offset)
+{
+	if (of(io)->no_splice)
+		return -EOPNOTSUPP;
+	pass(of(io), &of(io)->hold_reads);
+	return block_io_splice(of(io)->inner, pipe, length, offset);
+}
+
 static int gate_pwritev(struct block_io *io, const struct iovec *iov, int nr_iov, uint64_t offset)
 {
 	pass(of(io), &of(io)->hold_writes);
@@ -116,6 +124,7 @@ static void gate_close(struct block_io *io)
 
 static const struct block_io_ops ops = {
         .pread = gate_pread,
+        .splice = gate_splice,
         .pwritev = gate_pwritev,
         .sync = gate_sync,
         .write_back = gate_write_back,

@@ -7,13 +7,13 @@
 #include "core/base/mutex.h"
 
 struct gate_io {
-	struct block_io io;     /* give this to the image */
-	struct block_io *inner; /* borrowed */
-	bool no_punch, no_zero; /* before use */
+	struct block_io io;                /* give this to the image */
+	struct block_io *inner;            /* borrowed */
+	bool no_punch, no_zero, no_splice; /* before use */
 
 	struct cf_mutex lock; /* protects the rest */
 	struct cf_cond changed;
-	bool hold_writes, hold_syncs, hold_reads; /* pwritev, punch and zero; sync; pread */
+	bool hold_writes, hold_syncs, hold_reads; /* pwritev, punch and zero; sync; reads */
 	bool one_may_go;                          /* of those that are held */
 	unsigned int nr_held;
 	unsigned int nr_syncs;       /* begun */
