@@ -28,8 +28,12 @@ assert_reads 4096 0
 assert_reads 65536 4096
 assert_eq "$(nr_pipes)" "$before" "pipes after small reads"
 assert_reads "$FITS" 0
-# One of ours and libfuse's own, of two ends each.
-assert_eq "$(nr_pipes)" $((before + 4)) "pipes after a large read"
+# One of ours and libfuse's own, of two ends each; who is root in a namespace only has none.
+if [[ $(stat -Lc %i /proc/self/ns/user) == $((0xEFFFFFFD)) ]]; then
+	assert_eq "$(nr_pipes)" $((before + 4)) "pipes after a large read"
+else
+	assert_eq "$(nr_pipes)" "$before" "pipes after a large read, in a user namespace"
+fi
 
 for length in 69632 131072 $((FITS - 4096)) "$FITS" $((FITS + 4096)) $((1 << 20)) $((3 << 20)); do
 	for offset in 0 512 4096 61440 $((5 << 20)) $((SIZE - 524288)) $((SIZE - 65536)); do
