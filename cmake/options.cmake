@@ -42,10 +42,12 @@ if(CLONEFS_SANITIZE)
   target_compile_options(clonefs_options INTERFACE
     -fsanitize=${CLONEFS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g
     # Compiles in three quarters of the time, and stacks keep more of their frames.
-    $<$<NOT:$<BOOL:${CLONEFS_FUZZ}>>:-O1>
-    # gcc says that ThreadSanitizer does not see fences: ours (core/engine/read.c) orders system calls.
-    $<$<AND:$<C_COMPILER_ID:GNU>,$<STREQUAL:${CLONEFS_SANITIZE},thread>>:-Wno-tsan>)
+    $<$<NOT:$<BOOL:${CLONEFS_FUZZ}>>:-O1>)
   target_link_options(clonefs_options INTERFACE -fsanitize=${CLONEFS_SANITIZE})
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CLONEFS_SANITIZE MATCHES "thread")
+    # gcc says that ThreadSanitizer does not see fences: ours (core/engine/read.c) orders system calls.
+    target_compile_options(clonefs_options INTERFACE -Wno-tsan)
+  endif()
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_options(clonefs_options INTERFACE
     -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
