@@ -46,6 +46,10 @@ void fuse_open_image(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		         strerror(-grant.refused));
 	r = expect_changes(file, &grant, wish.writes);
 	fi->fh = grant.way;
+	/* Else every close(), also that of a killed program, waits on Linux 6.1 for whoever writes,
+	 * perhaps for as long as the source is away. What a mapping has changed is written when it
+	 * is unmapped; msync() and fsync() say what became of it. */
+	fi->noflush = true;
 	if (grant.way == OPEN_CACHED)
 		fi->keep_cache = grant.keep_cache;
 	else
