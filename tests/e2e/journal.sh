@@ -55,7 +55,7 @@ printf 'this is not a database, not at all' >"$JOURNAL"
 mount_clonefs "$URL/disk.raw" "$T/mnt" 2>"$T/logs/damaged"
 grep -q 'is damaged' "$T/logs/damaged"
 umount_clonefs
-assert_eq "$(rows | head -n 1 | cut -d '|' -f 1)" damaged "the first row of the new journal"
+assert_eq "$(rows | sed -n '1s/|.*//p')" damaged "the first row of the new journal"
 [[ -f $JOURNAL.bad-1 ]] || fail "the damaged journal was not kept"
 
 say "a journal of a newer version"
