@@ -45,15 +45,21 @@ assert_same_file "$T/mnt/disk.raw" "$T/expected"
 
 # One that dies while it is asked whether it lives.
 PID=$(status_field pid)
+# The kernel's number for it, in a folder that tells how many requests wait.
+CONNECTION=$(awk -v at="$T/mnt" '$5 == at { split($3, device, ":"); print device[2] }' /proc/self/mountinfo)
+mkdir "$T/fusectl"
+mount -t fusectl fusectl "$T/fusectl"
+at_exit umount "$T/fusectl"
+assert_eq "$(<"$T/fusectl/$CONNECTION/waiting")" 0 "waiting requests"
 end_stopped() { kill -KILL "$PID" 2>/dev/null || true; }
 at_exit end_stopped
 kill -STOP "$PID"
 "$MOUNT_CLONEFS" -o "no_hydration,state_dir=$(state_dir_of),name=$(clone_name "$T/mnt")" "$URL/disk.raw" "$T/mnt" &
-# Its child, the daemon, is in stat, statfs, newfstatat or statx (x86-64).
-asks() { grep -qE '^(4|137|262|332) ' "/proc/$(pgrep -P "$1")/syscall"; }
-wait_for 60 asks $!
+MOUNTER=$!
+asks() { [[ $(<"$T/fusectl/$CONNECTION/waiting") != 0 ]]; }
+wait_for 60 asks
 kill -KILL "$PID"
-wait $! || fail "a daemon that died while it was asked is in the way"
+wait "$MOUNTER" || fail "a daemon that died while it was asked is in the way"
 assert_same_file "$T/mnt/disk.raw" "$T/expected"
 umount_clonefs
 ! mountpoint -q "$T/mnt" || fail "something is left mounted"
