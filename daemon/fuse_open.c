@@ -46,10 +46,10 @@ void fuse_open_image(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		         strerror(-grant.refused));
 	r = expect_changes(file, &grant, wish.writes);
 	fi->fh = grant.way;
-	/* Else every close(), also that of a killed program, waits on Linux 6.1 for whoever writes,
-	 * perhaps for as long as the source is away. What a mapping has changed is written when it
-	 * is unmapped; msync() and fsync() say what became of it. */
-	fi->noflush = true;
+	/* Else a reader's close() waits on Linux 6.1 for whoever writes, perhaps for as long as the
+	 * source is away. Who may write has to flush: only there that kernel waits until what a
+	 * mapping has changed is with us, and an unmount drops what is not. */
+	fi->noflush = !wish.writes;
 	if (grant.way == OPEN_CACHED)
 		fi->keep_cache = grant.keep_cache;
 	else

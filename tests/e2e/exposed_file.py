@@ -1,11 +1,12 @@
-"""Does to the image (argv 1) what programs do, and to a plain file (argv 2) what should come of it."""
+"""Does to the image (argv 1) what programs do, and to a plain file (argv 2) what should come of it.
+argv 3 is the image's destination."""
 import errno
 import fcntl
 import mmap
 import os
 import sys
 
-path, model_path = sys.argv[1:]
+path, model_path, destination = sys.argv[1:]
 fd = os.open(path, os.O_RDWR)
 other = os.open(path, os.O_RDWR)
 model = os.open(model_path, os.O_RDWR)
@@ -64,6 +65,17 @@ shared[size - 1] = ord('!')
 os.pwrite(model, b'!', size - 1)
 shared.flush()
 shared.close()
+
+# What a mapping has changed is with the daemon when it is unmapped and closed, though nobody has asked for it.
+closed_before = os.open(path, os.O_RDWR)
+shared = mmap.mmap(closed_before, size)
+os.close(closed_before)
+shared[700000:700008] = b'unmapped'
+os.pwrite(model, b'unmapped', 700000)
+shared.close()
+with open(destination, 'rb') as file:
+    file.seek(700000)
+    assert file.read(8) == b'unmapped'
 
 # O_DIRECT needs no alignment.
 direct = os.open(path, os.O_RDWR | os.O_DIRECT)

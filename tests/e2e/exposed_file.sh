@@ -59,7 +59,7 @@ assert_eq "$(status_field modified)" false "modified before a write"
 
 say "reads, writes, mmap, O_DIRECT, locks"
 before=$(date +%s)
-python3 "$E2E_DIR/exposed_file.py" "$FILE" "$T/expected"
+python3 "$E2E_DIR/exposed_file.py" "$FILE" "$T/expected" "$(state_dir_of)/disk.img"
 assert_same_file "$FILE" "$T/expected"
 assert_eq "$(status_field modified)" true "modified after a write"
 mtime=$(stat -c %Y "$FILE")
