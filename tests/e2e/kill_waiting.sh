@@ -61,7 +61,7 @@ revives() {
 }
 
 # Linux 6.1 has who may write wait in close() for who writes; readers wait nowhere for him.
-waits_for_writer() { [[ $1 = @(wmmap|waio)* && $(uname -r) = 6.1.* ]]; }
+waits_for_writer() { [[ $1 = w* && $(uname -r) = 6.1.* ]]; }
 
 # everybody_is_killed silent|gone: of each kind one. The kernel lets one writer in at a time; another one is
 # behind him.
@@ -92,8 +92,10 @@ everybody_is_killed() {
 		done
 		readers=()
 		if waits_for_writer "$writer"; then
+			kill -KILL "$PROGRAM"
+			wait_for 60 let_in "$second"
 			is_killed behind "$second"
-			is_killed "$writer" "$PROGRAM"
+			ends "$PROGRAM" 137
 		else
 			is_killed "$writer" "$PROGRAM"
 			wait_for 60 let_in "$second"
