@@ -12,6 +12,11 @@
 
 /* A rate limit is kept in portions of a quarter of a second. */
 #define RATE_PORTIONS 4
+/* The first requests are as long (or a region), later ones this part of what has come: readers
+ * begin where background does, and who catches up with a long request gets no more than its
+ * connection gives. */
+#define BEGIN_BYTES (UINT64_C(1) << 20)
+#define BEGIN_PART  16
 
 bool background_is_idle_locked(const struct image *img)
 {
@@ -42,6 +47,11 @@ static uint64_t batch_regions(const struct image *img) CF_IMAGE_LOCKED
 	uint64_t batch = max_u64(settings->hydration_batch_size, 1);
 	uint64_t most = max_u64(SOURCE_REQUEST_MAX / region_size, 1);
 
+	if (!img->sharing.possible)
+		most = min_u64(most,
+		               max_u64(max_u64(img->fetches.nr_bytes / BEGIN_PART, BEGIN_BYTES) /
+		                               region_size,
+		                       1));
 	if (settings->background_rate)
 		most = min_u64(most,
 		               max_u64(settings->background_rate / RATE_PORTIONS / region_size, 1));

@@ -161,6 +161,8 @@ struct pacing {
 	uint64_t reader_ns;            /* when foreground or read-ahead was last asked for */
 	unsigned int background_limit; /* requests at a time */
 	struct climb climb;            /* of background_limit */
+	uint64_t begin_ns;             /* of the last request that began when there was no other */
+	uint64_t begin_bytes;          /* that came since then */
 	struct {
 		uint64_t second;
 		uint64_t bytes;

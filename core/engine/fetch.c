@@ -328,6 +328,8 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 		outage_turn_taken_locked(img, now_ns);
 		fresh = true;
 	}
+	if (!fetch_nr_running_locked(img))
+		pacing_begin_locked(img, now_ns);
 	if (fetch->class != SOURCE_BACKGROUND && !fetch->is_probe)
 		pacing_reader_locked(img, now_ns);
 	list_add_tail(&img->fetches.running, &fetch->link);
@@ -596,7 +598,21 @@ void fetch_cancel_background_locked(struct image *img)
 	}
 }
 
-void fetch_shed_background_locked(struct image *img, unsigned int most)
+/* What came first, and at once, says little about the rest. */
+#define NEARLY_OVER_MIN_NS (5 * CF_NS_PER_MS)
+
+/* Its rest comes sooner than the first byte of a request for the same would. */
+static bool is_nearly_over(const struct fetch *fetch, uint64_t now_ns)
+{
+	uint64_t bytes = fetch->pos - fetch->attempt_pos;
+
+	if (!fetch->first_byte_ns || now_ns < fetch->first_byte_ns + NEARLY_OVER_MIN_NS)
+		return false;
+	return (double)(fetch->end - fetch->pos) * (double)(now_ns - fetch->first_byte_ns) <=
+	       (double)bytes * (double)(fetch->first_byte_ns - fetch->submitted_ns);
+}
+
+void fetch_shed_background_locked(struct image *img, unsigned int most, uint64_t now_ns)
 {
 	unsigned int nr = 0;
 
@@ -605,7 +621,8 @@ void fetch_shed_background_locked(struct image *img, unsigned int most)
 
 		if (fetch->class != SOURCE_BACKGROUND || fetch->cancelled)
 			continue;
-		if (++nr <= most || fetch_is_awaited_locked(img, fetch))
+		if (++nr <= most || is_nearly_over(fetch, now_ns) ||
+		    fetch_is_awaited_locked(img, fetch))
 			continue;
 		hydrator_refund_locked(img, fetch);
 		fetch_cancel_running_locked(img, fetch);

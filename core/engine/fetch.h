@@ -7,7 +7,7 @@
 
 #include "core/engine/engine_internal.h"
 
-/* Longer ones are cut; only background's batches may be longer. */
+/* Longer ones are cut; only background's batches and read-ahead's may be longer. */
 #define FETCH_LENGTH_MAX (UINT64_C(8) << 20)
 
 void fetch_init(struct fetches *fetches);
@@ -76,8 +76,10 @@ void fetch_ask_again_locked(struct image *img, struct fetch *fetch, bool yields)
 void fetch_cancel_all_locked(struct image *img, bool unawaited) CF_IMAGE_LOCKED;
 /* Background's: those that somebody waits for become foreground, the others are cancelled. */
 void fetch_cancel_background_locked(struct image *img) CF_IMAGE_LOCKED;
-/* Cancels background's running ones but @most, and but those that somebody waits for. */
-void fetch_shed_background_locked(struct image *img, unsigned int most) CF_IMAGE_LOCKED;
+/* Cancels background's running ones but @most, and but those that somebody waits for or that are
+ * nearly over. */
+void fetch_shed_background_locked(struct image *img, unsigned int most,
+                                  uint64_t now_ns) CF_IMAGE_LOCKED;
 
 /* Cancels what is running within [from, to) and brings nothing anybody wants any more. */
 void fetch_cancel_useless_locked(struct image *img, uint64_t from, uint64_t to) CF_IMAGE_LOCKED;

@@ -18,6 +18,10 @@
 #define NEAR_BYTES       (UINT64_C(256) << 10)
 #define RATE_MIN_BYTES   (UINT64_C(256) << 10)
 #define UNLIMITED        256u
+/* How fast requests began says something from there on. */
+#define BEGIN_MIN_NS    (10 * CF_NS_PER_MS)
+#define BEGIN_MIN_BYTES (UINT64_C(1) << 20)
+#define TWO_SECONDS_NS  (2 * CF_NS_PER_S)
 /* The part of the connections that background goes on with when a reader comes. */
 #define BEGIN_PART 4
 
@@ -75,9 +79,15 @@ void pacing_reader_locked(struct image *img, uint64_t now_ns)
 	if (is_quiet(img, now_ns)) {
 		if (few < pacing->background_limit)
 			adapt(img, few, now_ns);
-		fetch_shed_background_locked(img, pacing->background_limit);
+		fetch_shed_background_locked(img, pacing->background_limit, now_ns);
 	}
 	pacing->reader_ns = now_ns;
+}
+
+void pacing_begin_locked(struct image *img, uint64_t now_ns)
+{
+	img->pacing.begin_ns = now_ns;
+	img->pacing.begin_bytes = 0;
 }
 
 void pacing_first_byte_locked(struct image *img, const struct fetch *fetch, uint64_t now_ns)
@@ -165,6 +175,7 @@ void pacing_bytes_locked(struct image *img, size_t length, uint64_t now_ns)
 		img->pacing.seconds[slot].bytes = 0;
 	}
 	img->pacing.seconds[slot].bytes += length;
+	img->pacing.begin_bytes += length;
 }
 
 static uint64_t bytes_in(const struct pacing *pacing, uint64_t second)
@@ -183,6 +194,18 @@ uint64_t pacing_two_seconds_locked(const struct image *img, uint64_t now_ns)
 		most = max_u64(most, bytes_in(&img->pacing, second - i) +
 		                             bytes_in(&img->pacing, second - i - 1));
 	return most;
+}
+
+uint64_t pacing_two_seconds_hence_locked(const struct image *img, uint64_t now_ns)
+{
+	const struct pacing *pacing = &img->pacing;
+	uint64_t most = pacing_two_seconds_locked(img, now_ns);
+	uint64_t ns = now_ns - pacing->begin_ns;
+
+	if (ns < BEGIN_MIN_NS || ns > TWO_SECONDS_NS || pacing->begin_bytes < BEGIN_MIN_BYTES)
+		return most;
+	return max_u64(most, (uint64_t)((double)pacing->begin_bytes * (double)TWO_SECONDS_NS /
+	                                (double)ns));
 }
 
 uint64_t pacing_rate_locked(const struct image *img, uint64_t now_ns)

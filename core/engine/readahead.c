@@ -1,9 +1,9 @@
 /*
  * A stream is a run of reads, each beginning where the one before ended (or where what that one
- * pulled ended: hits in between are not seen). When it has gone on for a while, four times what it
- * consumed is asked for ahead of it, up to WINDOW_MAX: comparing the first MiB of an image pulls a
- * few MiB, reading all of it soon keeps all connections busy. From a slow source it is four times
- * what that brings in two seconds: who goes on reading elsewhere has to share the line with the
+ * pulled ended: hits in between are not seen). When it has gone on for a while, a multiple of what
+ * it consumed is asked for ahead of it (window.h): comparing the first MiB of an image pulls a few
+ * MiB, reading all of it soon keeps all connections busy. From a slow source it is no more than
+ * what that brings in some seconds: who goes on reading elsewhere has to share the line with the
  * rest of it.
  */
 #include "core/engine/readahead.h"
@@ -13,17 +13,13 @@
 #include "core/engine/inflight.h"
 #include "core/engine/pacing.h"
 #include "core/engine/request.h"
+#include "core/engine/window.h"
 
-/* More is asked for when half of it is used up, and the other half has to last until that comes. */
-#define WINDOW_MAX    (UINT64_C(128) << 20)
-#define WINDOW_FACTOR 4
-/* A slow source does not bound it further. */
-#define WINDOW_SLOW (UINT64_C(8) << 20)
-#define REQUEST_MIN (UINT64_C(256) << 10)
-#define REQUEST_MAX (UINT64_C(8) << 20)
-/* A window is cut into as many requests: so many connections there are by default. */
-#define REQUESTS_PER_WINDOW 16
-#define QUEUED_MAX          32
+/* More is asked for when half of the window is used up, or so much of it. */
+#define USED_UP    (UINT64_C(1) << 20)
+#define QUEUED_MAX 32
+/* Requests begin and end with a region, or with so much of a large one. */
+#define UNIT_MAX (UINT64_C(4) << 20)
 /* A run this long, or of three reads, is no accident. */
 #define PROVEN_BYTES (UINT64_C(128) << 10)
 #define PROVEN_READS 3
@@ -120,31 +116,33 @@ static uint64_t align_up(uint64_t value, uint64_t to)
 	return (value + to - 1) / to * to;
 }
 
-static uint64_t window_of(const struct image *img, const struct stream *stream,
-                          uint64_t now_ns) CF_IMAGE_LOCKED
+/* Nobody brings what comes next, though it was asked for: it was given up for somebody else. What
+ * he has begun of a region comes whole. */
+static bool is_in_a_hole(struct image *img, const struct stream *stream) CF_IMAGE_LOCKED
 {
-	/* A region that is larger is not read ahead for. */
-	uint64_t slow = max_u64(WINDOW_SLOW, geometry_region_size(&img->geo));
-	uint64_t window = max_u64(WINDOW_FACTOR * pacing_two_seconds_locked(img, now_ns), slow);
-	uint64_t consumed = stream->next - stream->begin;
+	uint64_t at = align_up(stream->next, geometry_region_size(&img->geo));
+	uint64_t region = geometry_region_of(&img->geo, at);
 
-	return min_u64(min_u64(WINDOW_FACTOR * consumed, window), WINDOW_MAX);
+	return at < stream->ahead && at < img->geo.size && !inflight_find_locked(img, region) &&
+	       !metadata_is_region_hydrated(img->metadata, region);
 }
 
-/* Asks for more when half of the window is used up. */
 static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 {
 	uint64_t now_ns = clock_monotonic_ns();
-	uint64_t window = window_of(img, stream, now_ns);
-	uint64_t unit = min_u64(geometry_region_size(&img->geo), REQUEST_MAX);
-	uint64_t length = align_up(
-	        min_u64(max_u64(window / REQUESTS_PER_WINDOW, REQUEST_MIN), REQUEST_MAX), unit);
+	uint64_t window = window_length(stream->next - stream->begin,
+	                                pacing_two_seconds_hence_locked(img, now_ns),
+	                                geometry_region_size(&img->geo));
+	uint64_t unit = min_u64(geometry_region_size(&img->geo), UNIT_MAX);
 	uint64_t target = min_u64(align_up(stream->next + window, unit), img->geo.size);
 
 	patience_stream(&img->committer.patience, pacing_two_seconds_locked(img, now_ns), now_ns);
-	if (stream->ahead < stream->next)
+	if (stream->ahead < stream->next || is_in_a_hole(img, stream))
 		stream->ahead = min_u64(align_up(stream->next, img->piece_size), img->geo.size);
 	while (stream->ahead < target && is_possible(img)) {
+		uint64_t length = align_up(window_request(window, stream->ahead - stream->next,
+		                                          img->geo.size - stream->ahead),
+		                           unit);
 		uint64_t to = min_u64(stream->ahead + length, target);
 		uint64_t wanted;
 
@@ -162,7 +160,8 @@ static void advance(struct image *img, struct stream *stream) CF_IMAGE_LOCKED
 		stream->ahead = wanted;
 	}
 	if (stream->ahead > stream->next && stream->ahead < img->geo.size)
-		set_trigger(stream, stream->next + (stream->ahead - stream->next) / 2);
+		set_trigger(stream,
+		            stream->next + min_u64((stream->ahead - stream->next) / 2, USED_UP));
 	else
 		set_trigger(stream, UINT64_MAX);
 	fetch_dispatch_locked(img, clock_monotonic_ns());
@@ -208,7 +207,8 @@ void readahead_hit(struct image *img, uint64_t offset, uint64_t length)
 		uint64_t trigger = atomic_load_explicit(&img->readahead.streams[i].trigger,
 		                                        memory_order_relaxed);
 
-		if (trigger - offset >= length)
+		/* Who overtook the one that was to come upon it may stand for him. */
+		if (trigger >= offset + length || offset + length - trigger > length + SLACK)
 			continue;
 		image_lock(img);
 		if (matches(&img->readahead.streams[i], offset))

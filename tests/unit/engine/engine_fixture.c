@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include "core/base/geometry.h"
+#include "core/engine/engine_internal.h"
+#include "core/engine/request.h"
 
 void fixture_sleep_ms(unsigned int ms)
 {
@@ -210,6 +212,16 @@ struct fixture *fixture_opened(uint64_t size, uint64_t region_size)
 
 	fixture_open(fx);
 	return fx;
+}
+
+void fixture_open_with_long_requests(struct fixture *fx)
+{
+	fx->params.no_hydration = true;
+	fixture_open(fx);
+	image_lock(fx->img);
+	fx->img->fetches.nr_bytes = 16 * fx->size;
+	image_unlock(fx->img);
+	image_resume(fx->img);
 }
 
 void fixture_free(struct fixture *fx)

@@ -61,6 +61,9 @@ struct fixture {
 struct fixture *fixture_new(uint64_t size, uint64_t region_size);
 /* The same on given devices (borrowed until freed: owned from then on). */
 void fixture_open(struct fixture *fx);
+/* The same, and background begins as if all of the source had come before: its requests are as long
+ * as the settings allow (core/engine/background.c). */
+void fixture_open_with_long_requests(struct fixture *fx);
 /* Closes the image; returns what image_close() said. */
 int fixture_close(struct fixture *fx);
 /* fixture_new() and fixture_open(). */

@@ -2,7 +2,10 @@
 
 #include <limits.h>
 
+#include "core/engine/engine_internal.h"
+#include "core/engine/fetch.h"
 #include "core/engine/image.h"
+#include "core/engine/request.h"
 
 static struct fixture *hydrating(uint64_t size, uint64_t region_size, uint64_t threshold,
                                  uint64_t batch)
@@ -62,12 +65,69 @@ static void no_batch_makes_a_request_longer_than_64_mebibytes(void **state)
 	struct fixture *fx = hydrating(68 * MIB, MIB, UINT32_MAX, UINT32_MAX);
 
 	(void)state;
-	fixture_open(fx);
+	fixture_open_with_long_requests(fx);
 	wait_until(status_of(fx).hydration == HYDRATION_DONE);
 	assert_true(memory_source_asked(fx->source, 0).length == 64 * MIB);
 	for (size_t i = 1; i < memory_source_nr_asked(fx->source); i++)
 		assert_true(memory_source_asked(fx->source, i).length <= 64 * MIB);
 	fixture_free(fx);
+}
+
+/* Of 64 KiB regions: a MiB each until 16 came, then a sixteenth of what did. */
+static void requests_begin_short(void **state)
+{
+	struct fixture *fx = hydrating(64 * MIB, 64 * KIB, 1024, 128);
+	uint64_t longest = 0;
+
+	(void)state;
+	/* One after the other. */
+	fx->params.settings.max_connections = 1;
+	fixture_open(fx);
+	wait_until(status_of(fx).hydration == HYDRATION_DONE);
+	for (size_t i = 0, n = memory_source_nr_asked(fx->source); i + 1 < n; i++) {
+		struct memory_source_asked asked = memory_source_asked(fx->source, i);
+		uint64_t most = max_u64(asked.offset / 16, MIB) / (64 * KIB) * (64 * KIB);
+
+		assert_int_equal(asked.length, most);
+		longest = asked.length;
+	}
+	assert_int_equal(longest / MIB, 3);
+	fixture_free(fx);
+}
+
+/* Requests of a MiB of which 256 KiB came in @ms, after 60 ms to the first byte. How many are given
+ * up when a reader comes and leaves them one? */
+static size_t nr_given_up_after(uint64_t ms)
+{
+	struct fixture *fx = hydrating(16 * MIB, 64 * KIB, 256, 16);
+	size_t nr = 0;
+
+	fx->params.settings.max_connections = 5;
+	memory_source_gate(fx->source, 256 * KIB);
+	fixture_open(fx);
+	memory_source_wait_held(fx->source, 4);
+	image_lock(fx->img);
+	list_for_each (link, &fx->img->fetches.running) {
+		struct fetch *fetch = list_entry(link, struct fetch, link);
+
+		assert_int_equal(fetch->pos - fetch->start, 256 * KIB);
+		fetch->first_byte_ns = 2000 * CF_NS_PER_S;
+		fetch->submitted_ns = fetch->first_byte_ns - 60 * CF_NS_PER_MS;
+	}
+	fetch_shed_background_locked(fx->img, 1, 2000 * CF_NS_PER_S + ms * CF_NS_PER_MS);
+	list_for_each (link, &fx->img->fetches.running)
+		nr += list_entry(link, struct fetch, link)->cancelled;
+	image_unlock(fx->img);
+	memory_source_gate(fx->source, UINT64_MAX);
+	fixture_free(fx);
+	return nr;
+}
+
+static void what_is_nearly_over_is_not_given_up_for_a_reader(void **state)
+{
+	(void)state;
+	assert_int_equal(nr_given_up_after(20), 0);
+	assert_int_equal(nr_given_up_after(21), 3);
 }
 
 static void connections_are_kept_for_readers(void **state)
@@ -348,6 +408,8 @@ int main(void)
 	        cmocka_unit_test(all_of_it_arrives_and_is_committed),
 	        cmocka_unit_test(threshold_and_batch_bound_what_is_asked_for),
 	        cmocka_unit_test(no_batch_makes_a_request_longer_than_64_mebibytes),
+	        cmocka_unit_test(requests_begin_short),
+	        cmocka_unit_test(what_is_nearly_over_is_not_given_up_for_a_reader),
 	        cmocka_unit_test(connections_are_kept_for_readers),
 	        cmocka_unit_test(a_reader_makes_background_let_go_of_connections),
 	        cmocka_unit_test(a_source_that_bears_few_requests_is_asked_for_few),

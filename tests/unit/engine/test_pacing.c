@@ -276,6 +276,39 @@ static void it_doubles_when_the_reader_has_left(void **state)
 	rig_free(&rig);
 }
 
+static uint64_t two_seconds_hence(uint64_t bytes, uint64_t after_ms)
+{
+	struct rig rig = rig_new(8 * MIB, 1000 * MIB);
+	uint64_t hence;
+
+	image_lock(rig.img);
+	/* What came before does not count, but for the ten seconds before. */
+	pacing_begin_locked(rig.img, rig.now_ns - 30 * CF_NS_PER_S);
+	pacing_bytes_locked(rig.img, 100 * MIB, rig.now_ns - 30 * CF_NS_PER_S);
+	pacing_bytes_locked(rig.img, 3 * MIB, rig.now_ns - 5 * CF_NS_PER_S);
+	pacing_begin_locked(rig.img, rig.now_ns);
+	rig.now_ns += after_ms * CF_NS_PER_MS;
+	pacing_bytes_locked(rig.img, bytes, rig.now_ns);
+	hence = pacing_two_seconds_hence_locked(rig.img, rig.now_ns);
+	image_unlock(rig.img);
+	rig_free(&rig);
+	return hence;
+}
+
+static void what_requests_bring_is_known_soon_after_they_begin(void **state)
+{
+	(void)state;
+	assert_int_equal(two_seconds_hence(2 * MIB, 40), 100 * MIB);
+	assert_int_equal(two_seconds_hence(8 * MIB, 1000), 16 * MIB);
+	assert_int_equal(two_seconds_hence(8 * MIB, 1999), 8 * MIB * 2000 / 1999);
+	/* Too early, too little, too late. */
+	assert_int_equal(two_seconds_hence(2 * MIB, 9), 3 * MIB);
+	assert_int_equal(two_seconds_hence(MIB - 1, 40), 3 * MIB);
+	assert_int_equal(two_seconds_hence(8 * MIB, 2001), 8 * MIB);
+	/* Less than there was before. */
+	assert_int_equal(two_seconds_hence(MIB, 1500), 3 * MIB);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +323,7 @@ int main(void)
 	        cmocka_unit_test(a_link_that_is_full_gets_no_more_requests),
 	        cmocka_unit_test(what_slows_readers_down_is_halved),
 	        cmocka_unit_test(it_doubles_when_the_reader_has_left),
+	        cmocka_unit_test(what_requests_bring_is_known_soon_after_they_begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
