@@ -50,6 +50,9 @@ struct block_io {
 	const struct block_io_ops *ops;
 	uint64_t size;
 	bool is_device; /* a block device (never extended, may not punch) */
+	/* Writes that fill holes cost noticeably more than into allocated space: it pays to
+	 * allocate before many of them. */
+	bool holes_are_dear;
 };
 
 enum block_io_flags {

@@ -60,6 +60,11 @@ void committer_note_change_locked(struct image *img)
 	cf_cond_signal(&img->committer.wake);
 }
 
+bool committer_rests_locked(const struct image *img, uint64_t now_ns)
+{
+	return !img->committer.busy && patience_is_calm(&img->committer.patience, now_ns);
+}
+
 void committer_drop_cache_locked(struct image *img)
 {
 	img->committer.stale = true;

@@ -26,6 +26,8 @@ bool committer_run_here_locked(struct image *img, struct image_request *req) CF_
 void committer_want_locked(struct image *img) CF_IMAGE_LOCKED;
 /* Bits were set: there is a commit within the interval, or patience.h says that it may wait. */
 void committer_note_change_locked(struct image *img) CF_IMAGE_LOCKED;
+/* The disk is left alone for the sake of a stream: no commit runs, and what is due waits. */
+bool committer_rests_locked(const struct image *img, uint64_t now_ns) CF_IMAGE_LOCKED;
 /* What the kernel has cached is not to be read any more: this thread calls invalidate(). */
 void committer_drop_cache_locked(struct image *img) CF_IMAGE_LOCKED;
 

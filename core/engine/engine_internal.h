@@ -25,6 +25,7 @@
 #include "core/engine/image.h"
 #include "core/engine/list.h"
 #include "core/engine/patience.h"
+#include "core/engine/prealloc.h"
 #include "core/engine/pushback.h"
 #include "core/engine/source.h"
 #include "core/engine/store.h"
@@ -390,6 +391,7 @@ struct image {
 	struct outage outage;
 	struct readahead readahead;
 	struct hydrator hydrator;
+	struct prealloc prealloc;
 	struct sharing sharing;
 	struct writers writers;
 	struct committer committer;

@@ -350,6 +350,7 @@ static void start(struct image *img, struct fetch *fetch, uint64_t now_ns) CF_IM
 	        .fresh_connection = fresh,
 	        .sink = &fetch_sink,
 	};
+	prealloc_sent(&img->prealloc, fetch->pos, fetch->end);
 	hydrator_wake_before_locked(img, now_ns + silence_ns_locked(img));
 	source_submit(img->source, &fetch->req);
 }

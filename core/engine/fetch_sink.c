@@ -97,6 +97,7 @@ static void sink_done(struct source_request *req, const struct source_outcome *o
 		img->fetches.nr_stalled--;
 	fetch->stalled = false;
 	fetch->running = false;
+	prealloc_given_up(&img->prealloc, fetch->pos, fetch->end);
 	pacing_fetch_over_locked(img, fetch, now_ns);
 	retry_outcome_locked(img, fetch, outcome, now_ns);
 	fetch_dispatch_locked(img, now_ns);

@@ -52,6 +52,7 @@ static void set_constants(struct image *img, const struct image_params *params)
 	img->read_only = params->read_only;
 	img->settings = params->settings;
 	store_init(&img->store, params->destination, params->no_discard_passdown);
+	prealloc_init(&img->prealloc, store_holes_are_dear(&img->store));
 	sync_habit_init(&img->sync_habit);
 	atomic_init(&img->mode, IMAGE_RW);
 	atomic_init(&img->epoch, 0);

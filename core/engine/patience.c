@@ -5,7 +5,7 @@
 /* In two seconds: enough for the whole of a stream's window (readahead.c), which it is told early.
  * What comes slower leaves the disk time, and is dearer to fetch again. */
 #define FAST_BYTES (UINT64_C(32) << 20)
-/* A stream moves on when it has used up half of its window, 64 MiB at the most. */
+/* A stream moves on after each MiB. */
 #define STREAM_NS (500 * CF_NS_PER_MS)
 /* Who has changed something will go on. */
 #define USER_NS (10000 * CF_NS_PER_MS)
@@ -34,10 +34,16 @@ static bool is_within(uint64_t since_ns, uint64_t length_ns, uint64_t now_ns)
 	return since_ns && now_ns < since_ns + length_ns;
 }
 
+bool patience_is_calm(const struct patience *patience, uint64_t now_ns)
+{
+	return is_within(patience->stream_ns, STREAM_NS, now_ns) &&
+	       !atomic_load_explicit(&patience->user, memory_order_relaxed) &&
+	       !is_within(patience->user_ns, USER_NS, now_ns);
+}
+
 bool patience_holds(struct patience *patience, uint64_t uncommitted, uint64_t now_ns)
 {
 	if (atomic_exchange_explicit(&patience->user, false, memory_order_relaxed))
 		patience->user_ns = now_ns;
-	return uncommitted < PATIENCE_BYTES && is_within(patience->stream_ns, STREAM_NS, now_ns) &&
-	       !is_within(patience->user_ns, USER_NS, now_ns);
+	return uncommitted < PATIENCE_BYTES && patience_is_calm(patience, now_ns);
 }

@@ -38,6 +38,9 @@ void patience_user(struct patience *patience);
 /* A sequential reader goes on; @bytes: what the source brings in two seconds. */
 void patience_stream(struct patience *patience, uint64_t bytes, uint64_t now_ns);
 
+/* Does somebody stream, and has no user changed anything or asked for a sync of late? */
+bool patience_is_calm(const struct patience *patience, uint64_t now_ns);
+
 /* May a commit that is due wait, of regions of @uncommitted bytes? A look at patience_user(). */
 bool patience_holds(struct patience *patience, uint64_t uncommitted, uint64_t now_ns);
 

@@ -25,6 +25,11 @@ bool store_is_device(const struct store *store)
 	return store->io->is_device;
 }
 
+bool store_holes_are_dear(const struct store *store)
+{
+	return store->io->holes_are_dear;
+}
+
 int store_read(struct store *store, void *buf, size_t length, uint64_t offset)
 {
 	return block_io_pread(store->io, buf, length, offset);

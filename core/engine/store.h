@@ -27,6 +27,8 @@ void store_init(struct store *store, struct block_io *io, bool no_discard);
 
 /* A block device rather than a file. */
 bool store_is_device(const struct store *store);
+/* block_io.holes_are_dear */
+bool store_holes_are_dear(const struct store *store);
 
 int store_read(struct store *store, void *buf, size_t length, uint64_t offset);
 /* Into a pipe; after an error it holds some of it. */

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "core/engine/change.h"
+#include "core/engine/committer.h"
 #include "core/engine/fetch.h"
 #include "core/engine/hydrator.h"
 #include "core/engine/inflight.h"
@@ -33,7 +34,12 @@ struct run {
 	/* A single piece that users wrote some of: its valid sectors are left out (P1). */
 	bool partial;
 	uint64_t valid[PIECE_SIZE_MAX / VALID_SECTOR_SIZE / 64];
-	bool took_data; /* the destination took bytes that are not zeros */
+	uint64_t data_bytes; /* that the destination took and that are not zeros */
+	bool took_zeros;
+	uint64_t space_end; /* up to where space is to be allocated before; 0: nowhere */
+	bool took_space;    /* that was asked for, with this answer, after so long */
+	int space_error;
+	uint64_t space_ns;
 	unsigned int nr;
 	uint64_t offset;
 };
@@ -137,17 +143,45 @@ static bool may_join(const struct image *img, const struct run *run, const struc
 	                    !has_valid(img, piece));
 }
 
+/* Up to where space is to be allocated from @offset on; 0: nowhere. Not over what is there by now,
+ * or somebody else's: nobody would give that space back. */
+static uint64_t space_wanted(struct image *img, uint64_t offset) CF_IMAGE_LOCKED
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t at = offset, end;
+
+	if (img->hydrator.no_space || !committer_rests_locked(img, now_ns))
+		return 0;
+	end = prealloc_wanted(&img->prealloc, offset, now_ns);
+	while (at < end) {
+		uint64_t region = geometry_region_of(&img->geo, at);
+		const struct entry *entry = inflight_find_locked(img, region);
+
+		if (!entry || !entry->keep || entry->owner)
+			break;
+		at = geometry_region_end(&img->geo, region);
+	}
+	end = min_u64(at, end);
+	return end >= offset + PREALLOC_MIN ? end : 0;
+}
+
+static void begin_run(struct image *img, struct run *run, const struct piece *piece) CF_IMAGE_LOCKED
+{
+	run->nr = 0;
+	run->data_bytes = 0;
+	run->took_zeros = run->took_space = run->partial = false;
+	run->offset = inflight_piece_offset(img, piece);
+	if (has_valid(img, piece))
+		note_valid(img, run, piece);
+	run->space_end = run->partial ? 0 : space_wanted(img, run->offset);
+}
+
 static void collect(struct image *img, struct run *run) CF_IMAGE_LOCKED
 {
 	struct piece *piece = list_entry(list_pop(&img->writers.pieces), struct piece, queue_link);
 	uint64_t bytes = 0;
 
-	run->nr = 0;
-	run->took_data = false;
-	run->partial = false;
-	run->offset = inflight_piece_offset(img, piece);
-	if (has_valid(img, piece))
-		note_valid(img, run, piece);
+	begin_run(img, run, piece);
 	assert(piece->state == PIECE_QUEUED && !piece->nr_writes);
 	while (may_join(img, run, piece, bytes)) {
 		list_remove(&piece->queue_link);
@@ -190,6 +224,16 @@ static int put(struct image *img, const struct run *run, unsigned int first, uns
 	            : store_writev(&img->store, iov, (int)(last - first), offset);
 }
 
+/* The run begins with data: space for it and what follows. */
+static void make_space(struct image *img, struct run *run)
+{
+	uint64_t begun_ns = clock_monotonic_ns();
+
+	run->space_error = store_allocate(&img->store, run->offset, run->space_end - run->offset);
+	run->space_ns = clock_monotonic_ns() - begun_ns;
+	run->took_space = true;
+}
+
 static void store_run(struct image *img, struct run *run)
 {
 	uint64_t offset = run->offset;
@@ -204,9 +248,12 @@ static void store_run(struct image *img, struct run *run)
 				break;
 			length += run->lengths[last];
 		}
+		if (!zero && run->space_end && offset == run->offset)
+			make_space(img, run);
 		r = put(img, run, first, last, offset, zero);
 		if (r == 0 && !zero)
-			run->took_data = true;
+			run->data_bytes += length;
+		run->took_zeros |= zero;
 		for (unsigned int i = first; i < last; i++)
 			run->errors[i] = r;
 		offset += length;
@@ -235,7 +282,9 @@ static void store_around(struct image *img, struct run *run)
 		zero = is_zero(buf + from, n);
 		r = zero ? store_punch(&img->store, run->offset + from, n)
 		         : store_write(&img->store, buf + from, n, run->offset + from);
-		run->took_data |= r == 0 && !zero;
+		if (r == 0 && !zero)
+			run->data_bytes += n;
+		run->took_zeros |= zero;
 	}
 	run->errors[0] = r;
 }
@@ -255,8 +304,12 @@ static void do_pieces(struct image *img) CF_IMAGE_LOCKED
 	image_lock(img);
 	img->writers.nr_storing--;
 	img->writers.returned_ns = clock_monotonic_ns();
-	if (run.took_data)
+	if (run.data_bytes)
 		hydrator_took_data_locked(img);
+	prealloc_stored(&img->prealloc, run.data_bytes, run.took_zeros);
+	if (run.took_space)
+		prealloc_answered(&img->prealloc, run.space_error, run.space_ns,
+		                  img->writers.returned_ns);
 	for (unsigned int i = 0; i < run.nr; i++)
 		inflight_piece_returned_locked(img, run.pieces[i], run.errors[i]);
 	/* There is room again, and an entry that waited for its piece may have asked anew. */

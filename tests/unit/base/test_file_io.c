@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/base/block_io.h"
@@ -355,6 +357,36 @@ static void allocating_keeps_size_and_contents(void **state)
 	block_io_close(io);
 }
 
+/* Of a new file in @folder. */
+static bool holes_are_dear(const char *folder)
+{
+	char path[512];
+	struct block_io *io;
+	bool dear;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/clonefs-holes-XXXXXX", folder);
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	io = open_file(path, 0);
+	dear = io->holes_are_dear;
+	block_io_close(io);
+	assert_int_equal(unlink(path), 0);
+	return dear;
+}
+
+static void holes_are_dear_on_ext4_only(void **state)
+{
+	struct fixture *f = *state;
+	struct statfs fs;
+
+	assert_int_equal(statfs(f->folder, &fs), 0);
+	assert_int_equal(holes_are_dear(f->folder), fs.f_type == EXT4_SUPER_MAGIC);
+	if (statfs("/dev/shm", &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		assert_false(holes_are_dear("/dev/shm"));
+}
+
 static void data_and_holes_are_found(void **state)
 {
 	struct fixture *f = *state;
@@ -410,6 +442,7 @@ static void a_block_device_is_read_written_and_never_extended(void **state)
 		skip();
 	io = open_file(f->loop, BLOCK_IO_EXCLUSIVE);
 	assert_true(io->is_device);
+	assert_false(io->holes_are_dear);
 	assert_int_equal(io->size, FILE_SIZE);
 	assert_bytes(io, 0, FILE_SIZE);
 	assert_splices(io, 12288, 20000);
@@ -483,6 +516,7 @@ int main(void)
 	        FILE_TEST(punched_ranges_read_as_zeros_and_give_space_back),
 	        FILE_TEST(zeroed_ranges_read_as_zeros),
 	        FILE_TEST(allocating_keeps_size_and_contents),
+	        FILE_TEST(holes_are_dear_on_ext4_only),
 	        FILE_TEST(data_and_holes_are_found),
 	        FILE_TEST(a_block_device_is_read_written_and_never_extended),
 	        FILE_TEST(a_block_device_punches_whole_sectors),

@@ -109,7 +109,18 @@ static int gate_zero(struct block_io *io, uint64_t offset, uint64_t length)
 
 static int gate_allocate(struct block_io *io, uint64_t offset, uint64_t length)
 {
-	return block_io_allocate(of(io)->inner, offset, length);
+	struct gate_io *gate = of(io);
+	int r;
+
+	cf_lock(&gate->lock);
+	if (gate->nr_allocated < GATE_IO_NR_ALLOCATED) {
+		gate->allocated[gate->nr_allocated].offset = offset;
+		gate->allocated[gate->nr_allocated].length = length;
+	}
+	gate->nr_allocated++;
+	r = gate->allocate_error;
+	cf_unlock(&gate->lock);
+	return r ? r : block_io_allocate(gate->inner, offset, length);
 }
 
 static int gate_seek(struct block_io *io, uint64_t offset, int whence, uint64_t *ret_offset)

@@ -6,6 +6,8 @@
 #include "core/base/block_io.h"
 #include "core/base/mutex.h"
 
+#define GATE_IO_NR_ALLOCATED 64
+
 struct gate_io {
 	struct block_io io;                /* give this to the image */
 	struct block_io *inner;            /* borrowed */
@@ -21,6 +23,11 @@ struct gate_io {
 	unsigned int nr_part_write_backs;
 	uint64_t part_offset, part_length; /* of the last one of a part */
 	uint64_t bytes_written;
+	int allocate_error; /* instead of allocating */
+	unsigned int nr_allocated;
+	struct {
+		uint64_t offset, length;
+	} allocated[GATE_IO_NR_ALLOCATED]; /* asked for; the first ones */
 };
 
 void gate_io_init(struct gate_io *gate, struct block_io *inner);

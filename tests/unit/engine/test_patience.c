@@ -51,6 +51,25 @@ static void it_ends_half_a_second_after_the_stream(void **state)
 	assert_true(patience_holds(&patience, 0, BEGIN + 1099 * MS));
 }
 
+/* It asks less than patience_holds(), and takes nothing from it. */
+static void calm_is_a_stream_and_no_user(void **state)
+{
+	struct patience patience;
+
+	(void)state;
+	patience_init(&patience);
+	assert_false(patience_is_calm(&patience, BEGIN));
+	patience = patient_at(BEGIN);
+	assert_true(patience_is_calm(&patience, BEGIN + 499 * MS));
+	assert_false(patience_is_calm(&patience, BEGIN + 500 * MS));
+	patience_user(&patience);
+	assert_false(patience_is_calm(&patience, BEGIN));
+	assert_false(patience_holds(&patience, 0, BEGIN));
+	patience_stream(&patience, FAST, BEGIN + 9900 * MS);
+	assert_false(patience_is_calm(&patience, BEGIN + 9999 * MS));
+	assert_true(patience_is_calm(&patience, BEGIN + 10000 * MS));
+}
+
 static void a_user_ends_it_for_ten_seconds(void **state)
 {
 	struct patience patience = patient_at(BEGIN);
@@ -347,6 +366,7 @@ int main(void)
 	        cmocka_unit_test(there_is_none_without_a_stream),
 	        cmocka_unit_test(there_is_none_for_more_than_two_gigabytes),
 	        cmocka_unit_test(it_ends_half_a_second_after_the_stream),
+	        cmocka_unit_test(calm_is_a_stream_and_no_user),
 	        cmocka_unit_test(a_user_ends_it_for_ten_seconds),
 	        cmocka_unit_test(every_change_counts_from_its_look),
 	        cmocka_unit_test(commits_wait_beside_a_stream_and_come_behind_it),
