@@ -34,6 +34,16 @@ stop_nginx
 start_nginx
 curl -fsS -r 5-9 -o "$T/part" "$NGINX_URL/disk.raw"
 
+# A mount somebody uses is asked again; what cannot be unmounted at all is not.
+mkdir "$T/used"
+mount -t tmpfs used "$T/used"
+at_exit unmount_if_mounted "$T/used"
+sleep 1 >"$T/used/file" &
+! unmounted "$T/used" || fail "a mount in use is gone"
+wait_for 20 unmounted "$T/used"
+! mountpoint -q "$T/used" || fail "unmounted says so of a mount that is there"
+assert_contains "$( (unmounted "$T/used") 2>&1)" "FAILED: umount $T/used" "what is not mounted"
+
 # A test that fails leaves nothing behind: processes, loop devices, folder.
 cat >"$T/failing.sh" <<END
 . "$E2E_DIR/lib.sh"

@@ -55,10 +55,20 @@ mount_refused() {
 	assert_eq "$(wc -l <<<"$text")" 1 "lines of the refusal"
 }
 
-# umount_clonefs [M] [STATE_DIR]: and waits until the daemon has let go.
+# unmounted MOUNTPOINT: it is now; no while somebody uses it, and a failed test at any other refusal.
+unmounted() {
+	umount "$1" 2>"$T/logs/unmounted" || {
+		grep -q 'busy' "$T/logs/unmounted" || fail "umount $1: $(cat "$T/logs/unmounted")"
+		false
+	}
+}
+
+# umount_clonefs [M] [STATE_DIR]: and waits until the daemon has let go. "Busy" is asked again: a
+# detached loop device keeps its file until the last program closes the device, and that may be
+# another test's losetup, which looks at all of them.
 umount_clonefs() {
 	local mountpoint=${1:-$T/mnt}
-	umount "$mountpoint"
+	wait_for 20 unmounted "$mountpoint"
 	"$CLONECTL" wait --exit --timeout 120s "${2:-$(state_dir_of "$mountpoint")}"
 }
 
