@@ -383,6 +383,29 @@ static void none_over_what_is_not_kept(void **state)
 	run_free(run);
 }
 
+/* Nobody would give that space back if he punches. */
+static void none_over_what_a_user_is_changing(void **state)
+{
+	struct run *run = run_in_one();
+	struct image *img = run->fx->img;
+	uint64_t region = 20 * MIB / (64 * KIB);
+
+	(void)state;
+	stream(run);
+	image_lock(img);
+	assert_int_equal(takeover_begin_locked(img, region, 1, run), 0);
+	image_unlock(img);
+	memory_source_gate(run->fx->source, UINT64_MAX);
+	wait_until(status_of(run->fx).regions_hydrated == IMAGE_SIZE / (64 * KIB) - 1);
+	assert_none_within(run, 20 * MIB, 20 * MIB + 64 * KIB);
+	/* He fails: it is fetched. */
+	image_lock(img);
+	takeover_end_locked(img, region, 1, run, -EIO);
+	image_unlock(img);
+	hydrate(run);
+	run_free(run);
+}
+
 static void none_for_zeros(void **state)
 {
 	struct run *run = run_in_one();
@@ -522,6 +545,7 @@ int main(void)
 	        cmocka_unit_test(none_among_zeros),
 	        cmocka_unit_test(none_over_what_is_there),
 	        cmocka_unit_test(none_over_what_is_not_kept),
+	        cmocka_unit_test(none_over_what_a_user_is_changing),
 	        cmocka_unit_test(none_for_zeros),
 	        cmocka_unit_test(none_of_a_full_destination),
 	        cmocka_unit_test(a_request_that_is_given_up_is_forgotten),
