@@ -38,8 +38,9 @@ curl -fsS -r 5-9 -o "$T/part" "$NGINX_URL/disk.raw"
 mkdir "$T/used"
 mount -t tmpfs used "$T/used"
 at_exit unmount_if_mounted "$T/used"
-sleep 1 >"$T/used/file" &
+exec {used}>"$T/used/file"
 ! unmounted "$T/used" || fail "a mount in use is gone"
+exec {used}>&-
 wait_for 20 unmounted "$T/used"
 ! mountpoint -q "$T/used" || fail "unmounted says so of a mount that is there"
 assert_contains "$( (unmounted "$T/used") 2>&1)" "FAILED: umount $T/used" "what is not mounted"

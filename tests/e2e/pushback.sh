@@ -25,17 +25,15 @@ say "then: $late"
 jq -e '.refused <= 3 + .seconds' <<<"$late" >/dev/null || fail "the server goes on refusing: $late"
 
 # Who reads beside it, here and there and from the beginning, gets his bytes, and read-ahead keeps to it:
-# the first wave of refusals, whoever sent it, says how many; half a second later that is known.
+# the first wave of refusals, whoever sent it, says how many. No wave is larger than the sixteen
+# connections, and a second one is allowed; read-ahead that does not care is refused hundreds of times.
 rm -rf "$(state_dir_of)"
 entries=$(wc -l <"$NGINX_LOG")
 mount_clonefs "$NGINX_URL/disk.raw" "$T/mnt"
 assert_same_range "$T/mnt/disk.raw" "$T/www/disk.raw" 177777777 100000
 assert_same_file "$T/mnt/disk.raw" "$T/www/disk.raw"
-late=$(tail -n "+$((entries + 1))" "$NGINX_LOG" | jq -sc 'last.time as $over |
-	(map(select(.status == 503).time) | {first: (first // $over), all: .}) as $refused |
-	{refused: [$refused.all[] | select(. > $refused.first + 0.5)] | length,
-		wave: [$refused.all[] | select(. <= $refused.first + 0.5)] | length,
-		seconds: ($over - $refused.first)}')
-say "a sequential reader: $late"
-jq -e '.refused <= 3 + .seconds' <<<"$late" >/dev/null ||
-	fail "the server goes on refusing what is read ahead: $late"
+read_beside=$(tail -n "+$((entries + 1))" "$NGINX_LOG" | jq -sc \
+	'{refused: map(select(.status == 503)) | length, seconds: (last.time - first.time)}')
+say "a sequential reader: $read_beside"
+jq -e '.refused <= 32 + .seconds' <<<"$read_beside" >/dev/null ||
+	fail "the server goes on refusing what is read ahead: $read_beside"
