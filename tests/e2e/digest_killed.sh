@@ -4,7 +4,7 @@
 
 require_clonefs
 # Seconds of work for the digest, an instant for the hydration.
-truncate -s 1G "$T/www/disk.raw"
+truncate -s 2G "$T/www/disk.raw"
 printf begin | dd of="$T/www/disk.raw" conv=notrunc status=none
 touch -d '2020-09-13 12:26:40 UTC' "$T/www/disk.raw"
 RIGHT=$(sha256_of "$T/www/disk.raw")

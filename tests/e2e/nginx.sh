@@ -27,7 +27,7 @@ assert_eq "$(jq -s 'map(select(.method != "GET" or .status != 206)) | length' "$
 connections=$(jq -s 'map(.conn) | unique | length' "$NGINX_LOG")
 requests=$(jq -s length "$NGINX_LOG")
 say "$requests requests over $connections connections"
-((connections <= 40)) || fail "connections are not kept: $connections for $requests requests"
+((connections <= 100)) || fail "connections are not kept: $connections for $requests requests"
 
 say TLS
 start_nginx tls

@@ -22,6 +22,7 @@ assert_eq "$(committed_count "$(metadata_of)")" "$(status_field regions_hydrated
 server_control '{"rate":0}' >/dev/null
 wait_for 60 server_is_idle
 
+# But for a source's first byte, when it has said nothing for a second.
 say "reads hydrate, and nothing else is asked for"
 server_mark
 mapfile -t missing < <(missing_regions "$(metadata_of)" 25)
@@ -33,7 +34,7 @@ for region in "${missing[@]}"; do
 		fail "region $region is wrong"
 done
 assert_eq "$(status_field regions_hydrated)" "$((before + 25))" "regions hydrated by reads"
-assert_eq "$(server_count)" 25 "requests during the pause"
+assert_eq "$(server_count '.end > 0')" 25 "requests during the pause"
 for region in "${missing[@]}"; do
 	assert_eq "$(server_count ".start == $((region * REGION))" \
 		".end == $((region * REGION + REGION - 1))")" 1 "requests for region $region"
@@ -42,7 +43,7 @@ status=0
 text=$("$CLONECTL" wait --timeout 1ms "$T/mnt" 2>&1) || status=$?
 assert_eq "$status" 1 "wait --timeout of a paused clone"
 assert_contains "$text" paused "what wait says about a paused clone"
-assert_eq "$(server_count)" 25 "requests during the pause"
+assert_eq "$(server_count '.end > 0')" 25 "requests during the pause"
 
 say "resume goes on"
 "$CLONECTL" resume "$T/mnt"

@@ -72,6 +72,8 @@ static void background_notices_a_source_that_is_silent(void **state)
 		assert_non_null(strstr(wait_event(fx, IMAGE_EVENT_OUTAGE_BEGIN).text, "no byte"));
 		assert_unreachable(fx, "no byte");
 		wait_until(status_of(fx).background_in_flight == 0);
+		/* A machine that stands still is no second one. */
+		set_timeout(fx, 60000);
 		memory_source_gate(fx->source, UINT64_MAX);
 		wait_until(status_of(fx).regions_hydrated == 16);
 		(void)wait_event(fx, IMAGE_EVENT_OUTAGE_END);

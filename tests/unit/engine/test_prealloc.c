@@ -224,14 +224,14 @@ static void stream(struct run *run)
 	image_unlock(img);
 }
 
-/* What users did is long ago. */
-static void be_calm(struct run *run)
+/* What users did was then; 0: long ago. */
+static void user_was_there(struct run *run, uint64_t ns)
 {
 	struct image *img = run->fx->img;
 
 	image_lock(img);
 	atomic_store(&img->committer.patience.user, false);
-	img->committer.patience.user_ns = 0;
+	img->committer.patience.user_ns = ns;
 	image_unlock(img);
 }
 
@@ -357,7 +357,7 @@ static void none_over_what_is_there(void **state)
 		assert_int_equal(do_write(run->fx, at, data, MIB), 0);
 		memcpy(run->fx->source_data + at, data, MIB);
 	}
-	be_calm(run);
+	user_was_there(run, 0);
 	stream(run);
 	hydrate(run);
 	for (uint64_t at = 20 * MIB; at < IMAGE_SIZE; at += 4 * MIB)
@@ -445,9 +445,9 @@ static void a_request_that_is_given_up_is_forgotten(void **state)
 	uint64_t longest = 0;
 
 	(void)state;
+	memory_source_gate(run->fx->source, MIB);
 	fixture_open_with_long_requests(run->fx);
 	img = run->fx->img;
-	memory_source_gate(run->fx->source, MIB);
 	memory_source_wait_held(run->fx->source, 1);
 	assert_int_equal(do_range(run->fx, IMAGE_PUNCH, 0, IMAGE_SIZE), 0);
 	wait_until(memory_source_nr_open(run->fx->source) == 0);
@@ -472,6 +472,17 @@ static void none_without_a_stream(void **state)
 	run_free(run);
 }
 
+static bool is_calm(struct run *run)
+{
+	struct image *img = run->fx->img;
+	bool calm;
+
+	image_lock(img);
+	calm = patience_is_calm(&img->committer.patience, clock_monotonic_ns());
+	image_unlock(img);
+	return calm;
+}
+
 static void none_once_a_user_wants_the_disk(void **state)
 {
 	struct run *run = run_new();
@@ -480,7 +491,11 @@ static void none_once_a_user_wants_the_disk(void **state)
 	without_zeros(run);
 	fixture_open_with_long_requests(run->fx);
 	stream(run);
+	assert_true(is_calm(run));
 	assert_int_equal(do_flush(run->fx), 0);
+	assert_false(is_calm(run));
+	/* For as long as the test takes. */
+	user_was_there(run, clock_monotonic_ns() + 2 * FIXTURE_WAIT);
 	hydrate(run);
 	assert_int_equal(run->gate.nr_allocated, 0);
 	run_free(run);

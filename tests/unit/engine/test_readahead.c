@@ -21,6 +21,7 @@ static void a_sequential_reader_is_read_ahead_for(void **state)
 	uint64_t offset;
 
 	(void)state;
+	source_was_fast(fx);
 	for (offset = 0; offset < MIB; offset += 131072)
 		assert_reads_source(fx, offset, 131072);
 	wait_until(status_of(fx).bytes_from_source > MIB);
@@ -161,11 +162,14 @@ static void a_reader_far_inside_the_window_gets_a_request_of_his_own(void **stat
 	(void)state;
 	/* The source has a thread for each, and some more. */
 	fx->params.settings.max_connections = 12;
-	/* A chunk takes as long as the first byte does: a whole request is far longer, also when
-	 * the machine stood still for a moment before a first byte. */
+	/* A chunk takes as long as the first byte does: a whole request is far longer. */
 	memory_source_set_delay(fx->source, 20000, 1);
 	fixture_open(fx);
 	have_read(fx, 0, 8);
+	/* Also when the machine stood still for a moment before a first byte. */
+	image_lock(fx->img);
+	fx->img->pacing.first_byte_ns = 10 * CF_NS_PER_MS;
+	image_unlock(fx->img);
 	pulled = memory_source_nr_bytes(fx->source);
 	nr = memory_source_nr_asked(fx->source);
 	memory_source_gate_from(fx->source, 256 * KIB);
