@@ -8,6 +8,12 @@ TEST_JOBS=$((JOBS + 1))
 # The tree may belong to somebody else than the user CI runs as.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
+# What users install, in build/product: a release without the tests, which are most of the compiler's work.
+build_product() {
+	cmake --preset release -B build/product -D BUILD_TESTING=OFF >/dev/null
+	cmake --build build/product -j "$JOBS"
+}
+
 # run_legs NAME...: all of them, whatever happens; then the table. Not to be called in a condition.
 run_legs() {
 	local name began status failed=0 table=''

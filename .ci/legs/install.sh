@@ -7,9 +7,8 @@ leg_install() {
 	root=$(mktemp -d)
 	# shellcheck disable=SC2064 # now: the variable is gone when it runs
 	trap "rm -rf '$root'" EXIT
-	cmake --preset release >/dev/null
-	cmake --build build/release -j "$JOBS"
-	DESTDIR=$root cmake --install build/release --prefix /usr >/dev/null
+	build_product
+	DESTDIR=$root cmake --install build/product --prefix /usr >/dev/null
 	test -x "$root/usr/sbin/clonefsd"
 	test "$(readlink "$root/usr/sbin/mount.clonefs")" = clonefsd
 	test -x "$root/usr/bin/clonectl"

@@ -3,10 +3,9 @@
 # images, and is purged without a trace.
 
 build_package() {
-	cmake --preset release >/dev/null
-	cmake --build build/release -j "$JOBS"
-	rm -rf build/release/package
-	cpack --config build/release/CPackConfig.cmake -G DEB -B build/release/package >/dev/null
+	build_product
+	rm -rf build/product/package
+	cpack --config build/product/CPackConfig.cmake -G DEB -B build/product/package >/dev/null
 }
 
 # The one package, its contents and what it depends on.
@@ -40,7 +39,7 @@ leg_package() {
 	fi
 	install_packages scdoc dpkg-dev file mmdebstrap python3
 	build_package
-	mapfile -t packages < <(find build/release/package -maxdepth 1 -name '*.deb')
+	mapfile -t packages < <(find build/product/package -maxdepth 1 -name '*.deb')
 	if [[ ${#packages[@]} != 1 || ${packages[0]##*/} != clonefs_*_"$(dpkg --print-architecture)".deb ]]; then
 		printf 'expected one package, found: %s\n' "${packages[*]}" >&2
 		return 1
