@@ -5,6 +5,7 @@
 #include "core/engine/inflight.h"
 #include "core/engine/pacing.h"
 #include "core/engine/request.h"
+#include "tests/support/sanitized.h"
 
 /* The window goes by what arrives in two seconds, which a busy machine decides: as if this had just
  * come, for ten seconds from now on. */
@@ -13,6 +14,14 @@ static void source_was_fast(struct fixture *fx)
 	image_lock(fx->img);
 	pacing_bytes_locked(fx->img, 4096 * MIB, clock_monotonic_ns());
 	image_unlock(fx->img);
+}
+
+/* A hundred MiB and more ahead of a reader are five times as many for ThreadSanitizer, which takes
+ * two minutes to look at them. */
+static void needs_much_memory(void)
+{
+	if (HAS_THREAD_SANITIZER)
+		skip();
 }
 
 static void a_sequential_reader_is_read_ahead_for(void **state)
@@ -41,10 +50,12 @@ static void a_sequential_reader_is_read_ahead_for(void **state)
  * byte is little of theirs. */
 static void a_long_stream_is_read_far_ahead_for(void **state)
 {
-	struct fixture *fx = fixture_opened(192 * MIB, 64 * KIB);
+	struct fixture *fx;
 	uint64_t farthest = 0, longest = 0;
 
 	(void)state;
+	needs_much_memory();
+	fx = fixture_opened(192 * MIB, 64 * KIB);
 	source_was_fast(fx);
 	for (uint64_t offset = 0; offset < 64 * MIB;) {
 		uint64_t pulled;
@@ -118,10 +129,12 @@ static void have_read(struct fixture *fx, uint64_t begin, uint64_t mib)
 
 static void a_pause_of_the_reader_is_no_slow_source(void **state)
 {
-	struct fixture *fx = fixture_opened(160 * MIB, 64 * KIB);
+	struct fixture *fx;
 	uint64_t pulled;
 
 	(void)state;
+	needs_much_memory();
+	fx = fixture_opened(160 * MIB, 64 * KIB);
 	source_was_fast(fx);
 	have_read(fx, 0, 6);
 	pulled = memory_source_nr_bytes(fx->source);
