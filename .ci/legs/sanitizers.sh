@@ -5,6 +5,9 @@
 # What has one thread only is for AddressSanitizer alone.
 SINGLE_THREADED='^unit\.(state_crash|metadata_(commit|crash|damage)|clonectl(_wait)?)$'
 
+# What moves hundreds of MiB, each with as much shadow memory and more, is under ThreadSanitizer in .ci/full only.
+LARGE='^unit\.engine_(prealloc|readahead)$'
+
 SANITIZED='^unit\.|^fuzz\.|^e2e\.(exposed_file|kill_resume|pause|readers|two_clones)$'
 
 # sanitized_tests PRESET [tests/run arguments]
@@ -24,5 +27,5 @@ leg_asan() {
 }
 
 leg_tsan() {
-	sanitized_tests tsan -R "$SANITIZED" -E "$SINGLE_THREADED"
+	sanitized_tests tsan -R "$SANITIZED" -E "$SINGLE_THREADED|$LARGE"
 }
